@@ -1,0 +1,315 @@
+"""What the operator, the trainer and the server say to each other, as data.
+
+The one module of `rvc` that `rvc_operator` may import: no torch, no audio, only names, numbers and JSON shapes.
+JSON keys are camelCase, unknown fields are refused where we read what we wrote ourselves (a mismatch of image
+versions must be loud), and every shape is frozen.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+API_GROUP = "voice.rvc.dev"
+"""Prefix of our labels and annotations, too."""
+
+TRAINER_PORT = 8080
+"""The trainer serves `/progress`, `/metrics` and `/healthz` here."""
+SERVER_PORT = 8080
+"""The inference server's API."""
+
+TRAINING_REQUEST_VARIABLE = "RVC_TRAINING_REQUEST"
+"""Environment variable with the JSON of a `TrainingRequest`."""
+SERVED_VOICE_VARIABLE = "RVC_SERVED_VOICE"
+"""Environment variable with the JSON of a `VoiceReference`: the voice that the server loads before it is ready."""
+CLAIMS_FOLDER = "/mnt/claims"
+"""`pvc://claim/path` is the file `/mnt/claims/claim/path` in our pods; `RVC_CLAIMS_FOLDER` moves it elsewhere."""
+CLAIMS_FOLDER_VARIABLE = "RVC_CLAIMS_FOLDER"
+BASE_MODELS_FOLDER_VARIABLE = "RVC_BASE_MODELS"
+"""Folder of base models (content encoders, pitch networks); the images set it to the one they contain."""
+TERMINATION_MESSAGE_PATH = "/dev/termination-log"
+TERMINATION_MESSAGE_LIMIT_BYTES = 4096
+RUN_AS_USER = 10001
+"""User and group of all our containers."""
+
+
+class ExitCode(IntEnum):
+    """How a training attempt ended; the operator decides on a retry by it."""
+
+    DONE = 0
+    DATASET_INVALID = 10
+    """Final: the recordings cannot be learnt from."""
+    CONFIGURATION_INVALID = 11
+    """Final: the request asks for what there is not."""
+    PERMISSION_DENIED = 12
+    """Retried with a long back-off: credentials may be repaired."""
+    STORE_UNAVAILABLE = 13
+    """Retried."""
+    ACCELERATOR_ERROR = 14
+    """Retried."""
+    TERMINATED = 143
+    """Ended by SIGTERM after saving a checkpoint; costs no attempt."""
+    KILLED = 137
+    """By the kernel or the kubelet, most often out of memory."""
+
+
+class Stage(StrEnum):
+    """What a training attempt is busy with, in order."""
+
+    FETCHING = "Fetching"
+    PREPARING = "Preparing"
+    EXTRACTING_FEATURES = "ExtractingFeatures"
+    TRAINING = "Training"
+    INDEXING = "Indexing"
+    EVALUATING = "Evaluating"
+    PUBLISHING = "Publishing"
+    DONE = "Done"
+
+
+class Architecture(StrEnum):
+    """Synthesizers."""
+
+    RVC2 = "RVC2"
+    LIGHT = "Light"
+
+
+class ContentEncoder(StrEnum):
+    """Networks that say what is spoken, not by whom; `Auto` is the best one that is there."""
+
+    AUTO = "Auto"
+    CONTENT_VEC_768 = "ContentVec768"
+    CONTENT_VEC_256 = "ContentVec256"
+    SMALL = "Small"
+    WHISPER_BASE = "WhisperBase"
+
+
+class PitchMethod(StrEnum):
+    """Ways to find F0; `Auto` is the best one that is there."""
+
+    AUTO = "Auto"
+    RMVPE = "RMVPE"
+    FCPE = "FCPE"
+    CREPE = "CREPE"
+    CREPE_TINY = "CREPETiny"
+    PRAAT = "Praat"
+    HARVEST = "Harvest"
+
+
+class Precision(StrEnum):
+    """Number format of the training arithmetic; `Auto` is bf16 where the hardware has it, else fp32."""
+
+    AUTO = "Auto"
+    BF16 = "BF16"
+    FP16 = "FP16"
+    FP32 = "FP32"
+
+
+class AudioFormat(StrEnum):
+    """Formats of converted files."""
+
+    WAV = "WAV"
+    FLAC = "FLAC"
+    MP3 = "MP3"
+    OGG = "OGG"
+
+
+class AudibleLabel(StrEnum):
+    """Where a converted file says audibly that it is synthetic."""
+
+    NONE = "None"
+    START = "Start"
+    START_AND_END = "StartAndEnd"
+
+
+class Device(StrEnum):
+    """Where a trainer or server computes; `CUDA` is also how PPU cards present themselves."""
+
+    CPU = "CPU"
+    CUDA = "CUDA"
+
+
+class _Json(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+    pass
+
+
+class Metric(_Json, frozen=True):
+    """One named figure; the value is text so that no float enters the Kubernetes API."""
+
+    name: str
+    value: str
+
+
+class ObjectKey(_Json, frozen=True):
+    """Namespace and name of a Kubernetes object, for logs, metrics and manifests."""
+
+    namespace: str
+    name: str
+
+
+class StoreSettings(_Json, frozen=True):
+    """How to reach the object store; credentials come from the pod's environment, never from here."""
+
+    endpoint: str = ""
+    region: str = ""
+
+
+class TrainingSettings(_Json, frozen=True):
+    """`spec.training`, as far as the trainer is concerned."""
+
+    architecture: Architecture = Architecture.RVC2
+    sample_rate_hertz: int = 40000
+    content_encoder: ContentEncoder = ContentEncoder.AUTO
+    pitch_method: PitchMethod = PitchMethod.AUTO
+    epochs: Annotated[int, Meta(ge=1)] = 200
+    batch_size: Annotated[int, Meta(ge=1)] = 8
+    save_every_epochs: Annotated[int, Meta(ge=1)] = 10
+    seed: int = 0
+    precision: Precision = Precision.AUTO
+    base_models_uri: str = ""
+
+
+class Consent(_Json, frozen=True):
+    """The speaker's consent, kept in the manifest of the voice."""
+
+    statement: str = ""
+    reference: str = ""
+
+
+class TrainingRequest(_Json, frozen=True):
+    """Everything one training attempt needs to know."""
+
+    voice: ObjectKey
+    revision: str
+    dataset_uri: str
+    artifact_uri: str
+    """Prefix of the published voice, ends in `/`; checkpoints live below it in `checkpoints/`."""
+    attempt: int = 1
+    training: TrainingSettings = TrainingSettings()
+    device: Device = Device.CPU
+    store: StoreSettings = StoreSettings()
+    consent: Consent = Consent()
+
+
+class Progress(_Json, frozen=True):
+    """Body of the trainer's `GET /progress`."""
+
+    stage: Stage
+    attempt: int = 1
+    progress_percentage: Annotated[int, Meta(ge=0, le=100)] = 0
+    epoch: int = 0
+    total_epochs: int = 0
+    estimated_remaining_seconds: int | None = None
+    metrics: tuple[Metric, ...] = ()
+
+
+class TrainingResult(_Json, frozen=True):
+    """The trainer's termination message; `reason` and `message` are set when the attempt failed."""
+
+    artifact_uri: str = ""
+    manifest_digest: str = ""
+    """`sha256:` and 64 hex digits, of the manifest's bytes."""
+    size_bytes: int = 0
+    metrics: tuple[Metric, ...] = ()
+    reason: str = ""
+    message: str = ""
+
+
+class VoiceReference(_Json, frozen=True):
+    """A published voice, exactly."""
+
+    uri: str
+    """Prefix of the voice's files, ends in `/`."""
+    manifest_digest: str
+    revision: str
+    device: Device = Device.CPU
+    store: StoreSettings = StoreSettings()
+
+
+class ConversionParameters(_Json, frozen=True):
+    """`spec.parameters` of a Conversion; the defaults are those of the original WebUI."""
+
+    transpose_semitones: Annotated[int, Meta(ge=-36, le=36)] = 0
+    pitch_method: PitchMethod = PitchMethod.AUTO
+    index_rate_percent: Annotated[int, Meta(ge=0, le=100)] = 75
+    protect_percent: Annotated[int, Meta(ge=0, le=50)] = 33
+    rms_mix_rate_percent: Annotated[int, Meta(ge=0, le=100)] = 25
+    filter_radius: Annotated[int, Meta(ge=0, le=7)] = 3
+    resample_hertz: Annotated[int, Meta(ge=0, le=192000)] = 0
+    """0 keeps the voice's own rate."""
+    speaker_id: Annotated[int, Meta(ge=0, le=108)] = 0
+
+
+class ConversionInput(_Json, frozen=True):
+    """Exactly one of the two; full URIs."""
+
+    object: str = ""
+    prefix: str = ""
+
+
+class ConversionOutput(_Json, frozen=True):
+    """Where converted files go; `prefix` ends in `/`."""
+
+    prefix: str
+    format: AudioFormat = AudioFormat.WAV
+    audible_label: AudibleLabel = AudibleLabel.NONE
+
+
+class ConversionRequest(_Json, frozen=True):
+    """Body of `PUT /v1/conversions/<uid>`; the same request again is no new work."""
+
+    conversion: ObjectKey
+    voice: VoiceReference
+    input: ConversionInput
+    output: ConversionOutput
+    parameters: ConversionParameters = ConversionParameters()
+
+
+class ConversionState(StrEnum):
+    """Life of a conversion inside a server."""
+
+    QUEUED = "Queued"
+    RUNNING = "Running"
+    FINISHED = "Finished"
+    """Every file has an outcome, good or bad."""
+    FAILED = "Failed"
+    """The conversion as a whole could not go on; see `reason`, and `retriable`."""
+
+
+class FileCounts(_Json, frozen=True, omit_defaults=False):
+    """Files of a conversion by outcome; what is missing to `total` is still to do."""
+
+    total: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+
+class FileFailure(_Json, frozen=True):
+    """Why one file was not converted."""
+
+    key: str
+    reason: str
+    message: str
+
+
+MAX_REPORTED_FAILURES = 10
+
+
+class ConversionStatus(_Json, frozen=True):
+    """Body of `GET /v1/conversions/<uid>` and of the answer to `PUT`."""
+
+    state: ConversionState
+    files: FileCounts = FileCounts()
+    failures: tuple[FileFailure, ...] = ()
+    results_uri: str = ""
+    reason: str = ""
+    message: str = ""
+    retriable: bool = False
+
+
+def encode(value: Struct) -> str:
+    """JSON text of one of the shapes above."""
+    return msgspec.json.encode(value).decode()
