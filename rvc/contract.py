@@ -40,6 +40,8 @@ class ExitCode(IntEnum):
     """How a training attempt ended; the operator decides on a retry by it."""
 
     DONE = 0
+    INTERNAL_ERROR = 1
+    """A defect of ours (Python's own code for an uncaught exception). Retried."""
     DATASET_INVALID = 10
     """Final: the recordings cannot be learnt from."""
     CONFIGURATION_INVALID = 11
