@@ -1,0 +1,120 @@
+"""Pretrained networks that voices build on: a folder of safetensors files and a `manifest.json`.
+
+The manifest is written last and every file is checked against it before use, so a folder that was filled
+half, or damaged since, is an error and never a strange voice. `rvc.base_models.fetch` fills the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+import torch
+from msgspec import Struct
+from safetensors.torch import load as load_safetensors
+
+from rvc.contract import BASE_MODELS_FOLDER_VARIABLE
+from rvc.errors import ArtifactCorrupt, InvalidConfiguration
+
+MANIFEST_NAME = "manifest.json"
+FORMAT_VERSION = 1
+
+
+class BaseModelName(StrEnum):
+    """Networks that `rvc fetch-base` brings."""
+
+    FCPE = "fcpe"
+    WHISPER_BASE = "whisper-base-encoder"
+
+
+class BaseModelFile(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """One entry of the manifest."""
+
+    file: str
+    size: int
+    sha256: str
+    source: str
+    """Package, version and licence that the weights come from."""
+
+
+class BaseModelManifest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """`manifest.json` of a base-model folder."""
+
+    format_version: int
+    models: dict[str, BaseModelFile]
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """Verified weights of one network."""
+
+    digest: str
+    """`sha256:` and 64 hex digits, of the safetensors file."""
+    tensors: dict[str, torch.Tensor]
+
+
+def default_folder() -> Path:
+    """`$RVC_BASE_MODELS`, else `~/.cache/rvc-operator/base-models`."""
+    named = os.environ.get(BASE_MODELS_FOLDER_VARIABLE)
+    return Path(named) if named else Path.home() / ".cache" / "rvc-operator" / "base-models"
+
+
+def read_manifest(folder: Path) -> BaseModelManifest | None:
+    """The folder's manifest, None when there is none; raises `ArtifactCorrupt` if it cannot be read."""
+    try:
+        text = (folder / MANIFEST_NAME).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        manifest = msgspec.json.decode(text, type=BaseModelManifest)
+    except msgspec.MsgspecError as error:
+        raise ArtifactCorrupt(
+            f"{folder / MANIFEST_NAME} is not a base-model manifest ({error}); remove the folder and run "
+            "`rvc fetch-base` again"
+        ) from error
+    if manifest.format_version != FORMAT_VERSION:
+        raise ArtifactCorrupt(
+            f"{folder / MANIFEST_NAME} has format version {manifest.format_version}, this program reads "
+            f"{FORMAT_VERSION}; run the `rvc fetch-base` of the same release"
+        )
+    return manifest
+
+
+def has_base_model(name: BaseModelName, folder: Path | None = None) -> bool:
+    """Whether the folder (None: the default one) offers this network."""
+    manifest = read_manifest(folder or default_folder())
+    return manifest is not None and name in manifest.models
+
+
+def open_base_model(name: BaseModelName, folder: Path | None = None) -> BaseModel:
+    """Read one network's weights from the folder (None: the default one).
+
+    Raises `InvalidConfiguration` when the folder does not have it, `ArtifactCorrupt` when the file is not
+    what the manifest says.
+    """
+    folder = folder or default_folder()
+    manifest = read_manifest(folder)
+    entry = manifest.models.get(name) if manifest is not None else None
+    if entry is None:
+        raise InvalidConfiguration(
+            f"the base model {name} is not in {folder}; run `rvc fetch-base {folder}` where there is a "
+            f"package index, or set {BASE_MODELS_FOLDER_VARIABLE} to a folder that has it",
+            reason="BaseModelMissing",
+        )
+    path = folder / entry.file
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ArtifactCorrupt(
+            f"{path} is named by the manifest but is missing; run `rvc fetch-base` again"
+        ) from error
+    if len(content) != entry.size or hashlib.sha256(content).hexdigest() != entry.sha256:
+        raise ArtifactCorrupt(
+            f"{path} is not the file that its manifest describes ({len(content)} bytes of {entry.size}); "
+            "remove the folder and run `rvc fetch-base` again"
+        )
+    return BaseModel(digest=f"sha256:{entry.sha256}", tensors=load_safetensors(content))
