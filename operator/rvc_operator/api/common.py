@@ -31,6 +31,14 @@ Word = Annotated[str, Meta(min_length=1, max_length=63, pattern="^[A-Za-z0-9]([-
 """A label value: ASCII letters, digits, `-`, `_` and `.`."""
 Text = Annotated[str, Meta(max_length=1024)]
 Annotations = Annotated[dict[str, Annotated[str, Meta(max_length=4096)]], Meta(max_length=64)]
+
+
+def by_key(key: str, limit: int) -> Meta:
+    """A list of at most `limit` objects that are told apart by one field."""
+    extra = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+    return Meta(max_length=limit, extra_json_schema=extra)
+
+
 Count = Annotated[int, Meta(ge=0, le=2147483647)]
 Size = Annotated[int, Meta(ge=0)]
 Percentage = Annotated[int, Meta(ge=0, le=100)]

@@ -28,6 +28,7 @@ from .common import (
     Time,
     Uri,
     VoiceName,
+    by_key,
 )
 from .rules import Immutable, InvalidSpec, decode, file, folder, rule
 
@@ -204,7 +205,7 @@ class ConversionStatus(ApiStruct, frozen=True):
 
     observed_generation: Annotated[int, Meta(ge=-1)] = -1
     """The metadata.generation that this status answers; -1 before the operator has seen the object."""
-    conditions: Annotated[tuple[Condition, ...], Meta(max_length=8)] = ()
+    conditions: Annotated[tuple[Condition, ...], by_key("type", 8)] = ()
     """Ready (every required file is stored and verified); Reconciling and Stalled only while true."""
     voice_revision: Label | None = None
     """Revision of the voice, fixed when the work is first given out: one Conversion never mixes two

@@ -13,7 +13,7 @@ from msgspec import Meta, field
 
 from rvc.contract import API_GROUP
 
-from .common import Annotations, Name, Reference, Size, SpecStruct
+from .common import Annotations, Name, Reference, Size, SpecStruct, by_key
 from .rules import rule
 
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
@@ -81,7 +81,7 @@ class PodTemplate(SpecStruct, frozen=True):
     """Name of the PriorityClass of the pods."""
     scheduler_name: Name | None = None
     """Scheduler of the pods; left out, the cluster's default."""
-    image_pull_secrets: Annotated[tuple[Reference, ...], Meta(max_length=8)] = ()
+    image_pull_secrets: Annotated[tuple[Reference, ...], by_key("name", 8)] = ()
     """Secrets with credentials of the registry that holds the images."""
     resources: ResourceRequirements = ResourceRequirements()
     """CPU, memory and ephemeral storage; left out, what the operator's configuration says for the

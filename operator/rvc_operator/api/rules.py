@@ -1,8 +1,8 @@
 """Rules of the API that no plain schema can say, each written twice side by side: as CEL and as Python.
 
 The API server evaluates the CEL expression (Kubernetes 1.25 and newer; older servers drop it), the operator
-evaluates the Python twin. Both carry the same message, which says what is allowed. The twins live in one place,
-on the struct that they speak about, so that neither can be changed without the other being seen.
+its Python twin. Both carry the same message, which says what is allowed. The twins live in one place, on the
+struct that they speak about, so that neither can be changed without the other being seen.
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ from .common import (
     Time,
     Uri,
     Word,
+    by_key,
 )
 from .podtemplate import PodTemplate
 from .rules import InvalidSpec, decode, folder, rule
@@ -277,7 +278,7 @@ class TrainingStatus(ApiStruct, frozen=True):
     """When this revision was published, or given up."""
     job_name: Name | None = None
     """Job of the current attempt."""
-    metrics: Annotated[tuple[Metric, ...], Meta(max_length=32)] = ()
+    metrics: Annotated[tuple[Metric, ...], by_key("name", 32)] = ()
     """Losses while training, measures of quality afterwards."""
     gpu_seconds: Size = 0
     """Time that GPUs were held by this revision's attempts, times their number."""
@@ -320,7 +321,7 @@ class VoiceModelStatus(ApiStruct, frozen=True):
 
     observed_generation: Annotated[int, Meta(ge=-1)] = -1
     """The metadata.generation that this status answers; -1 before the operator has seen the object."""
-    conditions: Annotated[tuple[Condition, ...], Meta(max_length=8)] = ()
+    conditions: Annotated[tuple[Condition, ...], by_key("type", 8)] = ()
     """Ready (some revision can be used), Trained (the wanted revision is published), Serving (a server is
     ready); Reconciling and Stalled only while true."""
     revision: RevisionStatus = RevisionStatus()

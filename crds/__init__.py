@@ -1,0 +1,1 @@
+"""The CustomResourceDefinitions, and how they are made from the operator's typed views."""
