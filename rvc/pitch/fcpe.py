@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from rvc.audio_mel import slaney_mel_filters
+from rvc.audio.mel import slaney_mel_filters
 from rvc.base_models import BaseModel
 from rvc.contract import PitchMethod
 

@@ -1,0 +1,176 @@
+"""Decode recordings in blocks: wav, flac, ogg and mp3 by libsndfile, m4a and other sound by FFmpeg.
+
+A file that ends before its header says is an error, not a shorter recording (Ogg has no length in its
+header: a cut one is a shorter one), and samples that are no numbers never leave this module. FFmpeg is held
+to formats that are sound and to the file itself: a playlist or an address inside a recording leads nowhere.
+"""
+
+from __future__ import annotations
+
+import struct
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import av
+import numpy as np
+import soundfile
+
+from rvc.errors import InvalidAudio, ObjectNotFound, PermissionDenied
+
+_FFMPEG_OPTIONS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,aac,mp3,ogg,flac,wav,w64,aiff,au,caf,amr,ac3,eac3,asf,"
+    "matroska,webm,avi,flv,mpegts,ape,wv,tta,truehd,dts",
+}
+_TRUNCATION_TOLERANCE_SECONDS = 0.5
+"""By how much FFmpeg's containers misstate their duration without harm."""
+_RIFF_STREAMED = 0x7FFF0000
+"""Programs that cannot seek write this size or more, or zero, for a length they do not know."""
+
+
+class AudioReader(ABC):
+    """An open recording; a context manager. Read it once, with `blocks`."""
+
+    path: Path
+    sample_rate_hertz: int
+    channels: int
+
+    @abstractmethod
+    def _decode(self, frames: int) -> Iterator[np.ndarray]:
+        """Blocks of float32 [frames, channels]; raises `InvalidAudio`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the file."""
+
+    def blocks(self, frames: int = 65536) -> Iterator[np.ndarray]:
+        """The recording in float32 blocks [frames], channels averaged; sizes vary. Raises `InvalidAudio`."""
+        count = 0
+        for block in self._decode(frames):
+            mono = block.mean(axis=1, dtype=np.float32)
+            if not np.isfinite(mono).all():
+                bad = count + int(np.flatnonzero(~np.isfinite(mono))[0])
+                raise InvalidAudio(
+                    f"{self.path.name}: sample {bad} ({bad / self.sample_rate_hertz:.2f} s) is not a "
+                    "finite number; export the recording again",
+                    reason="AudioNotFinite",
+                )
+            count += len(mono)
+            yield mono
+        if count == 0:
+            raise InvalidAudio(
+                f"{self.path.name}: holds no samples; record or export it again", reason="AudioEmpty"
+            )
+
+    def __enter__(self) -> AudioReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_audio(path: Path) -> AudioReader:
+    """Open a recording for decoding.
+
+    Raises `InvalidAudio` (AudioEmpty, AudioUndecodable, AudioTruncated), `ObjectNotFound`,
+    `PermissionDenied`.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+        size = path.stat().st_size
+    except FileNotFoundError as error:
+        raise ObjectNotFound(f"{path} does not exist; check the path") from error
+    except PermissionError as error:
+        raise PermissionDenied(f"{path} may not be read; check its owner and mode") from error
+    except IsADirectoryError as error:
+        raise InvalidAudio(f"{path} is a folder; name a recording", reason="AudioUndecodable") from error
+    if size == 0:
+        raise InvalidAudio(f"{path.name}: 0 bytes; upload the recording again", reason="AudioEmpty")
+    _check_riff_size(path, head, size)
+    try:
+        return _SoundfileReader(path)
+    except soundfile.LibsndfileError:
+        return _FFmpegReader(path)
+
+
+def _check_riff_size(path: Path, head: bytes, size: int) -> None:
+    """libsndfile silently shortens a wav that was cut off; its header still knows the length."""
+    if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        return
+    (announced,) = struct.unpack_from("<I", head, 4)
+    if size + 1 < announced + 8 and announced < _RIFF_STREAMED:
+        raise _truncated(path, f"{size} of {announced + 8} bytes")
+
+
+def _truncated(path: Path, what: str) -> InvalidAudio:
+    return InvalidAudio(f"{path.name}: cut off ({what}); upload the recording again", reason="AudioTruncated")
+
+
+def _undecodable(path: Path, why: object) -> InvalidAudio:
+    return InvalidAudio(
+        f"{path.name}: cannot be decoded as audio ({why}); use wav, flac, mp3, ogg or m4a",
+        reason="AudioUndecodable",
+    )
+
+
+class _SoundfileReader(AudioReader):
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = soundfile.SoundFile(path)
+        self.sample_rate_hertz = self._file.samplerate
+        self.channels = self._file.channels
+
+    def _decode(self, frames: int) -> Iterator[np.ndarray]:
+        count = 0
+        try:
+            while len(block := self._file.read(frames, dtype="float32", always_2d=True)):
+                count += len(block)
+                yield block
+        except soundfile.LibsndfileError as error:
+            raise _undecodable(self.path, error.error_string) from error
+        if count < self._file.frames:
+            raise _truncated(self.path, f"{count} of {self._file.frames} samples")
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _FFmpegReader(AudioReader):
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._container = av.open(str(path), options=_FFMPEG_OPTIONS)
+        except (av.FFmpegError, OSError) as error:
+            raise _undecodable(path, getattr(error, "strerror", None) or error) from error
+        if not self._container.streams.audio:
+            self._container.close()
+            raise _undecodable(path, "there is no sound in it")
+        self._stream = self._container.streams.audio[0]
+        self.sample_rate_hertz = self._stream.rate
+        self.channels = self._stream.channels
+
+    def _decode(self, frames: int) -> Iterator[np.ndarray]:
+        planar = av.AudioResampler(format="fltp")
+        count = 0
+        try:
+            for frame in self._container.decode(self._stream):
+                for converted in planar.resample(frame):
+                    block = converted.to_ndarray().T
+                    count += len(block)
+                    yield block
+        except (av.FFmpegError, OSError) as error:
+            raise _undecodable(self.path, getattr(error, "strerror", None) or error) from error
+        duration, unit = self._stream.duration, self._stream.time_base
+        if duration is not None and unit is not None and count:
+            announced = float(duration * unit)
+            seconds = count / self.sample_rate_hertz
+            if seconds < announced - _TRUNCATION_TOLERANCE_SECONDS:
+                raise _truncated(self.path, f"{seconds:.1f} of {announced:.1f} seconds")
+
+    def close(self) -> None:
+        self._container.close()
