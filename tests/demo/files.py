@@ -1,0 +1,69 @@
+"""Files in and out of a PersistentVolumeClaim, through a pod: works on any cluster, with what our images contain."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+from tests.cluster.kubectl import Kubectl
+
+POD = "rvc-demo-files"
+UNPACK = "import sys,tarfile; tarfile.open(fileobj=sys.stdin.buffer, mode='r|').extractall('/data', filter='data')"
+PACK = (
+    "import sys,tarfile; t=tarfile.open(fileobj=sys.stdout.buffer, mode='w|'); "
+    "t.add('/data/'+sys.argv[1], arcname='.'); t.close()"
+)
+
+
+class ClaimFiles:
+    """A pod that holds the claim while the demo copies; use as a context manager."""
+
+    def __init__(self, kubectl: Kubectl, namespace: str, claim: str, image: str) -> None:
+        self.kubectl, self.namespace = kubectl, namespace
+        self._manifest = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": POD, "namespace": namespace},
+            "spec": {
+                "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "fsGroup": 10001},
+                "terminationGracePeriodSeconds": 0,
+                "automountServiceAccountToken": False,
+                "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}],
+                "containers": [
+                    {
+                        "name": "files",
+                        "image": image,
+                        "command": ["python3", "-c", "import signal; signal.pause()"],
+                        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+                    }
+                ],
+            },
+        }
+
+    def __enter__(self) -> ClaimFiles:
+        self.kubectl.apply(self._manifest)
+        self.kubectl("wait", "-n", self.namespace, "--for=condition=Ready", f"pod/{POD}", "--timeout=180s")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kubectl("delete", "-n", self.namespace, "pod", POD, "--wait=false", "--ignore-not-found")
+
+    def upload(self, folder: Path, target: str) -> None:
+        """Copy a folder's content to `target` below the claim's root."""
+        process = self.kubectl.stream("exec", "-i", "-n", self.namespace, POD, "--", "python3", "-c", UNPACK)
+        assert process.stdin is not None
+        with tarfile.open(fileobj=process.stdin, mode="w|") as archive:
+            archive.add(folder, arcname=target)
+        process.stdin.close()
+        if process.wait():
+            raise RuntimeError(f"copying {folder} into the claim failed")
+
+    def download(self, source: str, folder: Path) -> None:
+        """Copy the folder `source` below the claim's root to `folder`."""
+        process = self.kubectl.stream("exec", "-i", "-n", self.namespace, POD, "--", "python3", "-c", PACK, source)
+        assert process.stdout is not None
+        folder.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
+            archive.extractall(folder, filter="data")
+        if process.wait():
+            raise RuntimeError(f"copying {source} out of the claim failed")
