@@ -13,7 +13,7 @@ from msgspec import Meta, field
 
 from rvc.contract import API_GROUP
 
-from .common import Annotations, Name, Reference, Size, SpecStruct, by_key
+from .common import Annotations, Count, Name, Reference, SpecStruct, by_key
 from .rules import rule
 
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
@@ -49,7 +49,7 @@ class Toleration(SpecStruct, frozen=True):
     """Value of the taint, with operator Equal."""
     effect: TaintEffect | None = None
     """Effect of the taint; left out, every effect is tolerated."""
-    toleration_seconds: Size | None = None
+    toleration_seconds: Count | None = None
     """How long a NoExecute taint is tolerated; left out, forever."""
 
 
