@@ -7,6 +7,7 @@ from collections.abc import Callable
 from . import binaries
 from .control_plane import ControlPlane
 from .layout import ClusterError
+from .node import Node
 from .report import say
 
 
@@ -23,9 +24,23 @@ def run_control_plane(_: argparse.Namespace) -> None:
         running.wait()
 
 
+def up(_: argparse.Namespace) -> None:
+    """Start the cluster with its node and print its kubeconfig."""
+    node = Node()
+    node.up()
+    print(node.kubeconfig)
+
+
+def down(_: argparse.Namespace) -> None:
+    """Remove the cluster; the caches stay."""
+    Node().down()
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "binaries": provide_binaries,
     "control-plane": run_control_plane,
+    "up": up,
+    "down": down,
 }
 
 

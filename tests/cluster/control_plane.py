@@ -130,10 +130,9 @@ def _start(run: Path, processes: Processes, tools: toolbox.Tools) -> Path:
     processes.start("kube-apiserver", components.lone_api_server(settings))
     write = kubeconfig_writer(run, settings.api_url, authority.certificate)
     administrator = write("kubeconfig", authority.client("admin", "admin", "system:masters"))
-    manager = write("manager", authority.client("manager", "system:kube-controller-manager"))
     api = Api(administrator)
     processes.wait_until(api.ready, "the API server's readiness")
-    processes.start("kube-controller-manager", components.controller_manager(settings, manager))
+    processes.start("kube-controller-manager", components.controller_manager(settings, administrator))
     processes.wait_until(api.has_default_service_account, "the default service account")
     return administrator
 

@@ -24,7 +24,7 @@ def cache_folder() -> Path:
 def state_folder() -> Path:
     """Folder of the one cluster that `python -m tests.cluster up` manages; exists while it runs."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "rvc-operator" / "cluster"
+    return Path(base) / "rvc-operator-cluster"
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Command lines and configuration of a node's programs: pure functions of the node's folder."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 from .components import LOOPBACK, Settings, api_server
@@ -13,18 +12,6 @@ POD_NETWORK = "10.244.0.0/24"
 PAUSE_IMAGE = "localhost/pause:1"
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 RUNTIME_ENDPOINT = f"unix://{CONTAINERD_SOCKET}"
-VOLUMES = 12
-VOLUME_SIZE = "20Gi"
-
-
-@dataclass(frozen=True)
-class NodeFolder:
-    """Where the files of one node lie; everything below `root` goes with the node."""
-
-    root: Path
-
-    def __getattr__(self, name: str) -> Path:
-        raise AttributeError(name)
 
 
 def node_api_server(settings: Settings, kubelet_client: Identity) -> list[str]:
@@ -95,6 +82,8 @@ def kube_proxy(settings: Settings, kubeconfig: Path) -> list[str]:
         f"--hostname-override={NODE_NAME}",
         "--proxy-mode=iptables",
         f"--cluster-cidr={POD_NETWORK}",
+        # Answers then return through the node whether or not bridged packets are shown to iptables.
+        "--masquerade-all=true",
         "--conntrack-max-per-core=0",
         "--conntrack-tcp-timeout-established=0",
         "--conntrack-tcp-timeout-close-wait=0",
@@ -103,3 +92,54 @@ def kube_proxy(settings: Settings, kubeconfig: Path) -> list[str]:
         "--nodeport-addresses=127.0.0.0/8",
         "--oom-score-adj=0",
     ]
+
+
+def containerd_configuration(root: Path, plugins: Path, network: Path) -> str:
+    """containerd's configuration (TOML), for files below `root`, CNI programs in `plugins` and `network` lists."""
+    return f"""\
+version = 2
+root = "{root / "root"}"
+state = "/run/containerd"
+disabled_plugins = [
+  "io.containerd.snapshotter.v1.btrfs",
+  "io.containerd.snapshotter.v1.devmapper",
+  "io.containerd.snapshotter.v1.zfs",
+]
+[grpc]
+  address = "{CONTAINERD_SOCKET}"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{root / "opt"}"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{PAUSE_IMAGE}"
+  disable_tcp_service = true
+  # Neither the right to lower a score nor AppArmor profiles can be counted on.
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    default_runtime_name = "runc"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+      runtime_type = "io.containerd.runc.v2"
+      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+        SystemdCgroup = false
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "{plugins}"
+    conf_dir = "{network}"
+"""
+
+
+def pod_network(addresses: Path) -> str:
+    """The CNI configuration list of the pod network (JSON), which keeps given addresses in a folder."""
+    bridge = {
+        "type": "bridge",
+        "bridge": "cni0",
+        "isGateway": True,
+        "hairpinMode": True,
+        "ipam": {
+            "type": "host-local",
+            "ranges": [[{"subnet": POD_NETWORK}]],
+            "routes": [{"dst": "0.0.0.0/0"}],
+            "dataDir": str(addresses),
+        },
+    }
+    ports = {"type": "portmap", "capabilities": {"portMappings": True}}
+    return json.dumps({"cniVersion": "0.4.0", "name": "pods", "plugins": [bridge, ports]})

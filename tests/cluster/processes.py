@@ -15,7 +15,7 @@ class Processes:
     """The running programs of one cluster; must be used from the main thread of a process that lives as long."""
 
     def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
-        logs.mkdir(exist_ok=True)
+        logs.mkdir(parents=True, exist_ok=True)
         self._logs = logs
         self._environment = environment
         self._running: dict[str, subprocess.Popen[bytes]] = {}

@@ -76,7 +76,8 @@ def build(folder: Path, components: tuple[str, ...]) -> None:
 
 
 def _fetch(workshop: Workshop) -> None:
-    unpack(["golang-1.19-go", "golang-github-modern-go-reflect2-dev"], workshop.toolchain)
+    packages = ["golang-1.19-go", "golang-1.19-src", "golang-github-modern-go-reflect2-dev"]
+    unpack(packages, workshop.toolchain)
     Apt(cache_folder() / "apt").download_source("kubernetes", workshop.folder)
     archives = list(workshop.folder.glob("kubernetes_*.orig.tar.*"))
     if len(archives) != 1:

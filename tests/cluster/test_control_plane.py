@@ -1,6 +1,7 @@
 """The control plane as other tests rely on it: it serves, it is alone, and it leaves nothing."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from .control_plane import ControlPlane
 from .layout import REPOSITORY
+from .machine import processes_mentioning
 
 pytestmark = pytest.mark.cluster
 
@@ -42,19 +44,6 @@ WIDGETS = {
         ],
     },
 }
-
-
-def processes_mentioning(text: str) -> list[str]:
-    """Command lines of running processes that contain `text`."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if text in command:
-            found.append(command)
-    return found
 
 
 def test_custom_resources_are_stored_and_checked(control_plane: ControlPlane) -> None:
@@ -110,6 +99,4 @@ def test_killing_the_user_ends_the_control_plane(tmp_path: Path) -> None:
 
 def wait_for_exit(pidfd: int, seconds: float) -> bool:
     """Whether the process behind a pidfd ends in time."""
-    import select
-
     return bool(select.select([pidfd], [], [], seconds)[0])

@@ -57,6 +57,8 @@ class Tools:
         ]
         if libraries:
             environment["LD_LIBRARY_PATH"] = ":".join(map(str, libraries))
+        for extensions in (p for folder in libraries for p in folder.glob("xtables")):
+            environment["XTABLES_LIBDIR"] = str(extensions)
         object.__setattr__(self, "environment", environment)
 
     def which(self, program: str) -> str:
@@ -138,11 +140,19 @@ class Apt:
         self._run("update", cwd=folder)
 
     def download(self, packages: list[str]) -> list[Path]:
-        """Packages with their missing dependencies, as .deb files."""
+        """Packages (also those installed) with their missing dependencies, as .deb files."""
         archives = self._folder / "cache/archives"
         for stale in archives.glob("*.deb"):
             stale.unlink()
-        self._run("install", "--yes", "--download-only", "--no-install-recommends", *packages, cwd=archives)
+        self._run(
+            "install",
+            "--yes",
+            "--download-only",
+            "--reinstall",
+            "--no-install-recommends",
+            *packages,
+            cwd=archives,
+        )
         return sorted(archives.glob("*.deb"))
 
     def download_source(self, package: str, folder: Path) -> None:
