@@ -1,12 +1,14 @@
 """Content features from the first four blocks of the Whisper-base encoder (Radford et al. 2022).
 
 Two departures from Whisper, both so that features of a long recording do not depend on how it is cut:
-windows of about twelve seconds instead of thirty, without padding to a full window, and a fixed floor of
-the log mel spectrogram where Whisper takes 80 dB below the loudest moment of the window.
+windows of about twelve seconds instead of thirty, without padding to a full window; and a fixed floor of
+the log mel spectrogram, where Whisper takes 80 dB below the loudest moment of the window. So that the floor
+fits, the recording as a whole is brought to one level first: loud or faint, it gives the same features.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -28,8 +30,13 @@ BLOCKS = 4
 _FFT_SIZE = 400
 _HOP = 160
 _MEL_BANDS = 80
+_LOG_MEL_LEVEL = 1.1
+"""Level of speech that peaks near full scale; every recording is brought to it."""
 _LOG_MEL_FLOOR = -6.5
-"""80 dB below the loudest moment of speech that peaks near full scale."""
+"""80 dB below the loudest moment of such speech."""
+_LARGEST_GAIN = 100.0
+"""Nothing is made louder than by 40 dB: what remains faint then is no speech."""
+_LEVEL_BLOCK_SAMPLES = 30 * SAMPLE_RATE_HERTZ
 _TRAILING_SILENCE_FRAMES = 20
 """Whisper expects silence after the last word."""
 _GRID = WindowGrid(hop_frames=500, context_frames=50, fade_frames=50)
@@ -107,25 +114,45 @@ class WhisperEncoder:
         return self._rows(audio, 0, frame_count(len(audio)))
 
     def _rows(self, audio: np.ndarray, first: int, last: int) -> Iterator[np.ndarray]:
+        frames = frame_count(len(audio))
+        gain = self._gain(audio)
         return _GRID.rows(
-            lambda start, end: self._encode_window(audio, start, end), frame_count(len(audio)), first, last
+            lambda start, end: self._encode_window(audio, gain, start, end), frames, first, last
         )
 
     @torch.inference_mode()
-    def _encode_window(self, audio: np.ndarray, start: int, end: int) -> np.ndarray:
+    def _gain(self, audio: np.ndarray) -> float:
+        """Factor that brings the recording to the level that the network hears best.
+
+        The level is the mean of each frame's strongest band, weighted by itself: pauses and single clicks
+        hardly count.
+        """
+        total = weighted = 0.0
+        for start in range(0, len(audio), _LEVEL_BLOCK_SAMPLES):
+            samples = _framed(audio, start, min(start + _LEVEL_BLOCK_SAMPLES, len(audio)))
+            strongest = self._mel_power(torch.from_numpy(samples).to(self._device)).amax(0).double()
+            total += float(strongest.sum())
+            weighted += float(strongest.square().sum())
+        if total == 0.0:
+            return 1.0
+        return min(math.sqrt(10.0**_LOG_MEL_LEVEL * total / weighted), _LARGEST_GAIN)
+
+    @torch.inference_mode()
+    def _encode_window(self, audio: np.ndarray, gain: float, start: int, end: int) -> np.ndarray:
         closing = 0 if end * SAMPLES_PER_FRAME < len(audio) else _TRAILING_SILENCE_FRAMES
         samples = _framed(audio, start * SAMPLES_PER_FRAME, (end + closing) * SAMPLES_PER_FRAME)
-        features = self._network(self._log_mel(torch.from_numpy(samples).to(self._device)))
+        power = self._mel_power(torch.from_numpy(samples).to(self._device).mul_(gain))
+        log_mel = power.clamp_min(10.0**_LOG_MEL_FLOOR).log10()
+        features = self._network(((log_mel + 4.0) / 4.0)[None])
         return np.asarray(features[0, : end - start].cpu().numpy())
 
-    def _log_mel(self, samples: torch.Tensor) -> torch.Tensor:
-        """[1, 80, frames] of samples that carry half an FFT on both sides."""
+    def _mel_power(self, samples: torch.Tensor) -> torch.Tensor:
+        """[80, frames] at 100 Hz of samples that carry half an FFT on both sides."""
         spectrum = torch.stft(
             samples, _FFT_SIZE, _HOP, window=self._window, center=False, return_complex=True
         )[:, :-1]
         power = torch.view_as_real(spectrum).square().sum(-1)
-        log_mel = (self._filters @ power).clamp_min(10.0**_LOG_MEL_FLOOR).log10()
-        return ((log_mel + 4.0) / 4.0)[None]
+        return self._filters @ power
 
 
 def frame_count(samples: int) -> int:
