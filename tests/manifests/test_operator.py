@@ -1,0 +1,104 @@
+"""The operator's own manifests: what it may do, how it runs, which images it is told of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .documents import MANIFESTS, OVERLAYS, ROOT, build, one
+
+KUSTOMIZATIONS = sorted(path.parent for path in MANIFESTS.rglob("kustomization.yaml"))
+
+
+@pytest.mark.parametrize("folder", [*KUSTOMIZATIONS, ROOT / "crds"], ids=lambda path: path.name)
+def test_every_kustomization_builds(folder: Any) -> None:
+    assert build(folder)
+
+
+def rules() -> list[dict[str, Any]]:
+    role: dict[str, Any] = one(build(MANIFESTS / "base"), "ClusterRole")
+    return list(role["rules"])
+
+
+def test_the_operator_reads_no_secrets_and_opens_no_shells() -> None:
+    named = {resource for rule in rules() for resource in rule["resources"]}
+    assert named == {
+        "voicemodels", "conversions", "voicemodels/status", "conversions/status", "voicemodels/finalizers",
+        "jobs", "deployments", "services", "pods", "events",
+    }  # fmt: skip
+
+
+def test_the_operator_may_do_nothing_by_wildcard() -> None:
+    for rule in rules():
+        assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+        assert not {"escalate", "bind", "impersonate", "deletecollection"} & set(rule["verbs"])
+
+
+def test_the_operator_writes_no_spec_of_its_own_kinds() -> None:
+    for rule in rules():
+        if {"voicemodels", "conversions"} & set(rule["resources"]):
+            assert not {"create", "update", "patch"} & set(rule["verbs"])
+
+
+def test_the_role_is_bound_to_the_operators_account_in_its_namespace() -> None:
+    objects = build(MANIFESTS / "base")
+    (subject,) = one(objects, "ClusterRoleBinding")["subjects"]
+    account = one(objects, "ServiceAccount")["metadata"]
+    assert (subject["name"], subject["namespace"]) == (account["name"], account["namespace"])
+    assert (
+        one(objects, "ClusterRoleBinding")["roleRef"]["name"]
+        == one(objects, "ClusterRole")["metadata"]["name"]
+    )
+    pod = one(objects, "Deployment")["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == account["name"]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_pod_is_restricted_as_its_namespace_demands(overlay: str) -> None:
+    objects = build(MANIFESTS / overlay)
+    assert (
+        one(objects, "Namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    )
+    pod = one(objects, "Deployment")["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+    assert all("emptyDir" in volume for volume in pod["volumes"])
+    for container in pod["containers"]:
+        context = container["securityContext"]
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["readOnlyRootFilesystem"] is True
+        assert context["capabilities"] == {"drop": ["ALL"]}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_there_is_never_more_than_one_operator(overlay: str) -> None:
+    spec = one(build(MANIFESTS / overlay), "Deployment")["spec"]
+    assert spec["replicas"] == 1
+    assert spec["strategy"] == {"type": "Recreate"}
+
+
+@pytest.mark.parametrize(
+    ("overlay", "registry"), [("overlays/local", "localhost/"), ("overlays/acs", "registry.")]
+)
+def test_an_overlay_names_all_three_images(overlay: str, registry: str) -> None:
+    pod = one(build(MANIFESTS / overlay), "Deployment")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    variables = {entry["name"]: entry.get("value") for entry in container["env"]}
+    images = [container["image"], variables["RVC_TRAINER_IMAGE"], variables["RVC_SERVER_IMAGE"]]
+    for image, name in zip(images, ("rvc-operator", "rvc-trainer", "rvc-inference"), strict=True):
+        assert image.startswith(registry)
+        assert image.partition(":")[0].endswith(f"/{name}")
+
+
+def test_gitops_tools_never_prune_the_crds() -> None:
+    for crd in build(ROOT / "crds"):
+        annotations = crd["metadata"]["annotations"]
+        assert "Prune=false" in annotations["argocd.argoproj.io/sync-options"]
+        assert annotations["kustomize.toolkit.fluxcd.io/prune"] == "disabled"
+
+
+def test_no_manifest_holds_a_secret() -> None:
+    for folder in KUSTOMIZATIONS:
+        assert all(item["kind"] != "Secret" for item in build(folder))
