@@ -45,7 +45,11 @@ QUALITY_LANE = (
     Suite("unit", "a few minutes", pytest("not cluster and not node", 1)),
 )
 CLUSTER_LANE = (
-    Suite("binaries", "seconds when cached, else 3 to 8 minutes", (sys.executable, "-m", "tests.cluster", "binaries")),
+    Suite(
+        "binaries",
+        "seconds when cached, else 3 to 8 minutes",
+        (sys.executable, "-m", "tests.cluster", "binaries"),
+    ),
     Suite("cluster", "a few minutes", pytest("cluster", 1), needs=("binaries",)),
     Suite("images", "seconds when cached, else 5 minutes", (sys.executable, "-m", "tests.cluster", "images")),
 )
@@ -84,10 +88,17 @@ class Run:
         }
         with log.open("w") as output:
             code = subprocess.run(
-                suite.command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                suite.command,
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
             ).returncode
         text = log.read_text(errors="replace")
-        for count, outcome in re.findall(r"(\d+) (passed|failed|error|skipped)", text.splitlines()[-1] if text else ""):
+        for count, outcome in re.findall(
+            r"(\d+) (passed|failed|error|skipped)", text.splitlines()[-1] if text else ""
+        ):
             self.counts["failed" if outcome == "error" else outcome] += int(count)
         if code:
             self.failed.append(suite.name)
@@ -109,7 +120,9 @@ def main() -> int:
     run.lane(END_TO_END)
     if run.failed:
         print(f"failed suites: {', '.join(run.failed)}")
-    print(f"all of it took {(time.monotonic() - started) / 60:.1f} minutes; logs are in {LOGS.relative_to(ROOT)}")
+    print(
+        f"all of it took {(time.monotonic() - started) / 60:.1f} minutes; logs are in {LOGS.relative_to(ROOT)}"
+    )
     counts = run.counts
     print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
     return 1 if run.failed else 0

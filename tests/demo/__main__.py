@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -87,7 +86,9 @@ def report(data: Path) -> None:
         source = next((data / "inbox").rglob(f"{path.stem}.*"))
         pair = [float(speaker_vector(encoder, [each]) @ target) for each in (source, path)]
         scores.append(pair)
-        print(f"  {path.relative_to(OUTPUT)!s:44} {pair[0]:.3f}   {pair[1]:.3f}   {soundfile.info(path).duration:.1f} s")
+        print(
+            f"  {path.relative_to(OUTPUT)!s:44} {pair[0]:.3f}   {pair[1]:.3f}   {soundfile.info(path).duration:.1f} s"
+        )
     mean = [sum(column) / len(scores) for column in zip(*scores, strict=True)]
     print(f"  {'mean (recordings of one speaker: 0.92)':44} {mean[0]:.3f}   {mean[1]:.3f}")
 

@@ -1,40 +1,61 @@
-"""The cluster of the demo: made here from nothing, or (CLUSTER=current) the one that kubectl talks to."""
+"""The cluster of demo and end-to-end tests: made here from nothing, or (CLUSTER=current) the one kubectl talks to."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from tests.cluster import current, images
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.node import Node
+from tests.cluster.report import step
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATOR_NAMESPACE = "rvc-system"
+CLAIM = "voices"
 
 
 def ready() -> tuple[Kubectl, dict[str, str]]:
-    """kubectl on a cluster that runs our operator, and the names of our three images there."""
+    """kubectl on a cluster that runs our operator, and the names of our images there by program."""
     if os.environ.get("CLUSTER") == "current":
         kubectl, names = Kubectl(current.kubeconfig()), current.image_names()
-        return kubectl, names
-    node = Node()
-    node.up()
-    node.load(list(images.build(images.NAMES).values()))
-    kubectl = Kubectl(node.kubeconfig)
-    install(kubectl)
-    return kubectl, images.IMAGE_NAMES
+    else:
+        node = Node()
+        archives = images.build(list(images.NAMES))
+        node.up()
+        with step("Giving the images to the node", "half a minute; at once when it has them"):
+            node.load(archives.values())
+        kubectl, names = node.kubectl, images.NAMES
+    install(kubectl, names)
+    return kubectl, names
 
 
-def install(kubectl: Kubectl) -> None:
+@contextmanager
+def borrowed() -> Iterator[tuple[Kubectl, dict[str, str]]]:
+    """`ready()` for a while: a cluster that was not there before is removed afterwards."""
+    own = os.environ.get("CLUSTER") != "current" and not Node().running
+    try:
+        yield ready()
+    finally:
+        if own:
+            Node().down()
+
+
+def install(kubectl: Kubectl, names: dict[str, str]) -> None:
     """CRDs first, then the operator; waits until it runs."""
     # Servers before 1.25 have no CEL rules: they drop them, and kubectl's own validation would refuse them.
     kubectl("apply", "--validate=false", "-k", str(ROOT / "crds"))
     kubectl("wait", "--for=condition=Established", "-k", str(ROOT / "crds"), "--timeout=60s")
     kubectl("apply", "-k", str(ROOT / "manifests/overlays/local"))
-    kubectl("rollout", "restart", "-n", OPERATOR_NAMESPACE, "deployment/rvc-operator")
-    kubectl("rollout", "status", "-n", OPERATOR_NAMESPACE, "deployment/rvc-operator", "--timeout=180s")
+    deployment = ("-n", OPERATOR_NAMESPACE, "deployment/rvc-operator")
+    kubectl("set", "image", *deployment, f"operator={names['operator']}")
+    variables = (f"RVC_TRAINER_IMAGE={names['trainer']}", f"RVC_SERVER_IMAGE={names['inference']}")
+    kubectl("set", "env", *deployment, *variables)
+    kubectl("rollout", "restart", *deployment)
+    with step("Starting the operator", "10 s"):
+        kubectl("rollout", "status", *deployment, "--timeout=180s")
 
 
 def apply_samples(kubectl: Kubectl, namespace: str) -> None:
@@ -42,6 +63,13 @@ def apply_samples(kubectl: Kubectl, namespace: str) -> None:
     kubectl("apply", "-n", namespace, "-k", str(ROOT / "manifests/samples"))
 
 
-def make_claim(kubectl: Kubectl, namespace: str) -> Any:
-    """The PersistentVolumeClaim of the samples, and on our own node the volume behind it."""
-    raise NotImplementedError
+def make_claim(kubectl: Kubectl, namespace: str) -> None:
+    """The claim of the samples, with the cluster's default kind of storage."""
+    kubectl.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": CLAIM, "namespace": namespace},
+            "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "5Gi"}}},
+        }
+    )

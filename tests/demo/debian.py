@@ -27,7 +27,9 @@ def unpacked(*packages: str) -> Path:
     if target.is_dir():
         return target
     if shutil.which("apt-get") is None:
-        raise RuntimeError(f"the demo takes recordings from the Debian packages {' '.join(packages)}: run it on Debian")
+        raise RuntimeError(
+            f"the demo takes recordings from the Debian packages {' '.join(packages)}: run it on Debian"
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         _download(packages, Path(scratch))

@@ -8,7 +8,9 @@ from pathlib import Path
 from tests.cluster.kubectl import Kubectl
 
 POD = "rvc-demo-files"
-UNPACK = "import sys,tarfile; tarfile.open(fileobj=sys.stdin.buffer, mode='r|').extractall('/data', filter='data')"
+UNPACK = (
+    "import sys,tarfile; tarfile.open(fileobj=sys.stdin.buffer, mode='r|').extractall('/data', filter='data')"
+)
 PACK = (
     "import sys,tarfile; t=tarfile.open(fileobj=sys.stdout.buffer, mode='w|'); "
     "t.add('/data/'+sys.argv[1], arcname='.'); t.close()"
@@ -48,6 +50,10 @@ class ClaimFiles:
     def __exit__(self, *_: object) -> None:
         self.kubectl("delete", "-n", self.namespace, "pod", POD, "--wait=false", "--ignore-not-found")
 
+    def empty(self) -> None:
+        """Remove what an earlier run left."""
+        self.kubectl("exec", "-n", self.namespace, POD, "--", "sh", "-c", "rm -rf /data/*")
+
     def upload(self, folder: Path, target: str) -> None:
         """Copy a folder's content to `target` below the claim's root."""
         process = self.kubectl.stream("exec", "-i", "-n", self.namespace, POD, "--", "python3", "-c", UNPACK)
@@ -60,7 +66,9 @@ class ClaimFiles:
 
     def download(self, source: str, folder: Path) -> None:
         """Copy the folder `source` below the claim's root to `folder`."""
-        process = self.kubectl.stream("exec", "-i", "-n", self.namespace, POD, "--", "python3", "-c", PACK, source)
+        process = self.kubectl.stream(
+            "exec", "-i", "-n", self.namespace, POD, "--", "python3", "-c", PACK, source
+        )
         assert process.stdout is not None
         folder.mkdir(parents=True, exist_ok=True)
         with tarfile.open(fileobj=process.stdout, mode="r|") as archive:

@@ -21,7 +21,9 @@ from torch import Tensor, nn
 
 from tests.demo.debian import cache_folder
 
-REQUIREMENT = "resemblyzer==0.1.4 --hash=sha256:8f12eb2f1a9982d32e8db7856de754709b59c93a77bcf0ff536584b619a9dd1f"
+REQUIREMENT = (
+    "resemblyzer==0.1.4 --hash=sha256:8f12eb2f1a9982d32e8db7856de754709b59c93a77bcf0ff536584b619a9dd1f"
+)
 RATE_HERTZ = 16000
 WINDOW_FRAMES = 160
 LOUDNESS_DB = -30.0
@@ -34,7 +36,9 @@ class SpeakerEncoder(nn.Module):
         super().__init__()
         self.lstm = nn.LSTM(40, 256, 3, batch_first=True)
         self.linear = nn.Linear(256, 256)
-        self.load_state_dict({name: value for name, value in weights.items() if not name.startswith("similarity")})
+        self.load_state_dict(
+            {name: value for name, value in weights.items() if not name.startswith("similarity")}
+        )
 
     @torch.inference_mode()
     def forward(self, audio: np.ndarray) -> np.ndarray:

@@ -69,7 +69,14 @@ def write_sources(inbox: Path) -> None:
     """What the demo's Conversions read: one file, and a folder of several formats."""
     letters = inbox / "letters"
     letters.mkdir(parents=True, exist_ok=True)
-    names = ("greeting.wav", "letters/01.wav", "letters/02.flac", "letters/03.ogg", "letters/04.mp3", "letters/05.wav")
+    names = (
+        "greeting.wav",
+        "letters/01.wav",
+        "letters/02.flac",
+        "letters/03.ogg",
+        "letters/04.mp3",
+        "letters/05.wav",
+    )
     for name, sentence in zip(names, SENTENCES, strict=True):
         audio, rate = _flite(sentence, inbox)
         soundfile.write(inbox / name, audio, rate)

@@ -56,7 +56,9 @@ def test_the_same_yaml_again_changes_nothing(world: World) -> None:
 def test_training_survives_the_loss_of_its_job_and_of_the_operator(world: World) -> None:
     """The Job is deleted by hand while it trains, then the operator's pod: the next attempt resumes and ends."""
     world.apply(voice("berta", "recordings/allison", epochs=60, seed=1))
-    job = world.wait_until("berta's first epochs", lambda: _epoch(world, "berta") >= 2 and _job(world, "berta"))
+    job = world.wait_until(
+        "berta's first epochs", lambda: _epoch(world, "berta") >= 2 and _job(world, "berta")
+    )
     world.kubectl("delete", "job", job, "-n", world.namespace, "--wait=true")
     world.kill_pods(OPERATOR, namespace="rvc-system")
     ended = world.until_ready("voicemodel", "berta")
@@ -67,7 +69,9 @@ def test_training_survives_the_loss_of_its_job_and_of_the_operator(world: World)
 def test_a_conversion_survives_the_loss_of_its_server_and_of_the_operator(world: World) -> None:
     world.until_ready("voicemodel", "anna")
     world.apply(conversion("letters", "anna", input={"prefix": "pvc://voices/inbox/"}))
-    world.wait_until("the letters to be assigned", lambda: world.get("conversion", "letters")["status"].get("assignment"))
+    world.wait_until(
+        "the letters to be assigned", lambda: world.get("conversion", "letters")["status"].get("assignment")
+    )
     world.kill_pods(f"{GROUP}/voice=anna,{GROUP}/component=server")
     world.kill_pods(OPERATOR, namespace="rvc-system")
     done = world.until_ready("conversion", "letters")
@@ -103,7 +107,11 @@ def test_deleting_the_voices_leaves_nothing(world: World) -> None:
         world.kubectl("delete", kind, "--all", "-n", world.namespace, "--timeout=60s")
     world.wait_until(
         "every child to be gone",
-        lambda: not any(world.list(kind, f"{GROUP}/voice") for kind in ("jobs", "deployments", "services", "pods")),
+        lambda: (
+            not any(
+                world.list(kind, f"{GROUP}/voice") for kind in ("jobs", "deployments", "services", "pods")
+            )
+        ),
         seconds=120,
     )
 

@@ -32,7 +32,9 @@ class World:
 
     def apply(self, *objects: dict[str, Any]) -> None:
         """kubectl apply."""
-        self.kubectl.apply(*[each | {"metadata": each["metadata"] | {"namespace": self.namespace}} for each in objects])
+        self.kubectl.apply(
+            *[each | {"metadata": each["metadata"] | {"namespace": self.namespace}} for each in objects]
+        )
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
         """One object."""
@@ -94,7 +96,13 @@ class World:
 
 def voice(name: str, dataset: str, **training: Any) -> dict[str, Any]:
     """A VoiceModel that learns on the CPU, on the claim."""
-    settings = {"architecture": "Light", "sampleRateHertz": 16000, "epochs": 2, "saveEveryEpochs": 1, "batchSize": 8}
+    settings = {
+        "architecture": "Light",
+        "sampleRateHertz": 16000,
+        "epochs": 2,
+        "saveEveryEpochs": 1,
+        "batchSize": 8,
+    }
     return {
         "apiVersion": f"{GROUP}/v1alpha1",
         "kind": "VoiceModel",
