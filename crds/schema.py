@@ -6,6 +6,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable
+from enum import Enum
 from functools import cache
 from typing import Any
 
@@ -25,12 +26,12 @@ def struct_schema(kind: type[Struct]) -> Schema:
     """Schema of an object."""
     info = types.type_info(kind)
     assert isinstance(info, types.StructType)
-    descriptions = field_descriptions(kind)
+    said = descriptions(kind)
     properties = {}
     for field in info.fields:
         schema = type_schema(field.type)
-        if field.name in descriptions:
-            schema = {"description": descriptions[field.name]} | schema
+        if field.name in said:
+            schema = {"description": said[field.name]} | schema
         default = field_default(field)
         if default is not None and issubclass(kind, SpecStruct):
             schema["default"] = default
@@ -149,13 +150,16 @@ def validation(rule: Rule[Any] | Immutable) -> Schema:
 
 
 @cache
-def field_descriptions(kind: type[Struct]) -> dict[str, str]:
-    """The docstrings under the fields of a struct, each as one line."""
+def descriptions(kind: type[Struct] | type[Enum]) -> dict[str, str]:
+    """The docstrings under the fields of a struct or the members of an enum, each as one line."""
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     assert isinstance(definition, ast.ClassDef)
-    descriptions = {}
+    found = {}
     for statement, following in zip(definition.body, definition.body[1:], strict=False):
         match statement, following:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                descriptions[name] = " ".join(text.split())
-    return descriptions
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                found[name] = " ".join(text.split())
+    return found

@@ -46,10 +46,8 @@ def test_the_role_is_bound_to_the_operators_account_in_its_namespace() -> None:
     (subject,) = one(objects, "ClusterRoleBinding")["subjects"]
     account = one(objects, "ServiceAccount")["metadata"]
     assert (subject["name"], subject["namespace"]) == (account["name"], account["namespace"])
-    assert (
-        one(objects, "ClusterRoleBinding")["roleRef"]["name"]
-        == one(objects, "ClusterRole")["metadata"]["name"]
-    )
+    role = one(objects, "ClusterRole")["metadata"]["name"]
+    assert one(objects, "ClusterRoleBinding")["roleRef"]["name"] == role
     pod = one(objects, "Deployment")["spec"]["template"]["spec"]
     assert pod["serviceAccountName"] == account["name"]
 
@@ -57,9 +55,8 @@ def test_the_role_is_bound_to_the_operators_account_in_its_namespace() -> None:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_pod_is_restricted_as_its_namespace_demands(overlay: str) -> None:
     objects = build(MANIFESTS / overlay)
-    assert (
-        one(objects, "Namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
-    )
+    labels = one(objects, "Namespace")["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     pod = one(objects, "Deployment")["spec"]["template"]["spec"]
     assert pod["securityContext"]["runAsNonRoot"]
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}

@@ -19,6 +19,7 @@ from .common import (
     ApiStruct,
     Condition,
     Count,
+    Digest,
     Failure,
     Label,
     Metadata,
@@ -210,7 +211,7 @@ class ConversionStatus(ApiStruct, frozen=True):
     voice_revision: Label | None = None
     """Revision of the voice, fixed when the work is first given out: one Conversion never mixes two
     voices."""
-    request_digest: Annotated[str, Meta(pattern="^sha256:[0-9a-f]{64}$", max_length=71)] | None = None
+    request_digest: Digest | None = None
     """Digest of the immutable fields when the work was first given out; Kubernetes before 1.25 does not guard
     them, the operator does."""
     files: FileCounts = FileCounts()

@@ -60,16 +60,12 @@ class Storage(SpecStruct, frozen=True):
     names_a_folder = folder("uri")
     stays = Immutable("uri")
 
-    @rule(
-        "!has(self.secretRef) || !has(self.serviceAccountName)",
-    )
+    @rule("!has(self.secretRef) || !has(self.serviceAccountName)")
     def has_one_identity(self) -> bool:
         """set at most one of secretRef and serviceAccountName"""
         return self.secret_ref is None or self.service_account_name is None
 
-    @rule(
-        "!self.uri.startsWith('oss://') || has(self.secretRef) || has(self.serviceAccountName)",
-    )
+    @rule("!self.uri.startsWith('oss://') || has(self.secretRef) || has(self.serviceAccountName)")
     def can_reach_its_uri(self) -> bool:
         """an oss:// uri needs secretRef (Secret with akId and akSecret) or serviceAccountName (RRSA)"""
         return not self.uri.startswith("oss://") or self.has_credentials

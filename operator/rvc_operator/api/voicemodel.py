@@ -21,6 +21,7 @@ from .common import (
     ApiStruct,
     Condition,
     Count,
+    Digest,
     Failure,
     Label,
     Metadata,
@@ -95,18 +96,12 @@ class Training(SpecStruct, frozen=True):
 
     names_a_folder = folder("baseModelsUri")
 
-    @rule(
-        "self.sampleRateHertz != 16000 || self.architecture == 'Light'",
-        field="sampleRateHertz",
-    )
+    @rule("self.sampleRateHertz != 16000 || self.architecture == 'Light'", field="sampleRateHertz")
     def rate_fits_architecture(self) -> bool:
         """16000 is for architecture Light only; RVC2 has 32000, 40000 and 48000"""
         return self.sample_rate_hertz != 16000 or self.architecture is Architecture.LIGHT
 
-    @rule(
-        "self.saveEveryEpochs <= self.epochs",
-        field="saveEveryEpochs",
-    )
+    @rule("self.saveEveryEpochs <= self.epochs", field="saveEveryEpochs")
     def saves_a_checkpoint(self) -> bool:
         """saveEveryEpochs (10 unless set) must not be greater than epochs"""
         return self.save_every_epochs <= self.epochs
@@ -159,18 +154,12 @@ class Serving(SpecStruct, frozen=True):
     """Secret whose key token every request to the server must carry as a bearer token; needed for
     LoadBalancer."""
 
-    @rule(
-        "self.minReplicas <= self.maxReplicas",
-        field="minReplicas",
-    )
+    @rule("self.minReplicas <= self.maxReplicas", field="minReplicas")
     def range_is_not_empty(self) -> bool:
         """minReplicas must not be greater than maxReplicas"""
         return self.min_replicas <= self.max_replicas
 
-    @rule(
-        "self.service.type != 'LoadBalancer' || has(self.tokenSecretRef)",
-        field="tokenSecretRef",
-    )
+    @rule("self.service.type != 'LoadBalancer' || has(self.tokenSecretRef)", field="tokenSecretRef")
     def public_service_asks_for_a_token(self) -> bool:
         """a LoadBalancer may be public; set tokenSecretRef to a Secret with the key token"""
         return self.service.type is not ServiceType.LOAD_BALANCER or self.token_secret_ref is not None
@@ -195,7 +184,8 @@ class VoiceModelSpec(SpecStruct, frozen=True, kw_only=True):
     storage: Storage
     """Where the voice's files are kept."""
     training: Training = Training()
-    """How the voice is learnt; without effect on an imported voice."""
+    """How the voice is learnt; without effect on an imported voice. A change trains a new revision while the
+    old one serves; only backoffLimit and the two deadlines may change without."""
     accelerator: Accelerator = Accelerator()
     """The GPU of training and serving."""
     serving: Serving = Serving()
@@ -211,9 +201,7 @@ class VoiceModelSpec(SpecStruct, frozen=True, kw_only=True):
     consent: Consent = Consent()
     """The speaker's agreement to being cloned."""
 
-    @rule(
-        "has(self.dataset) != has(self.__import__)",
-    )
+    @rule("has(self.dataset) != has(self.__import__)")
     def has_one_origin(self) -> bool:
         """set exactly one of dataset and import"""
         return (self.dataset is None) != (self.import_ is None)
@@ -295,7 +283,7 @@ class Artifact(ApiStruct, frozen=True):
 
     uri: Annotated[str, Meta(max_length=1280)]
     """Folder with the voice's files."""
-    manifest_digest: Annotated[str, Meta(pattern="^sha256:[0-9a-f]{64}$", max_length=71)]
+    manifest_digest: Digest
     """Digest of manifest.json, which holds the digests of the other files."""
     size_bytes: Size = 0
     """Size of all files together."""
