@@ -1,7 +1,7 @@
-"""`make test`: every suite, two lanes side by side on two cores, then the end-to-end tests with the machine to themselves.
+"""`make test`: every suite, two lanes side by side on two cores, then the end-to-end tests on their own.
 
-A suite's output is shown when it ends (and kept in build/tests/), so that lanes do not mix; while one runs, a line
-says what is being waited for and how long it usually takes.
+A suite's output is shown when it ends (and kept in build/tests/), so that lanes do not mix; while one runs, a
+line says what is being waited for and how long it usually takes.
 """
 
 from __future__ import annotations
@@ -120,9 +120,8 @@ def main() -> int:
     run.lane(END_TO_END)
     if run.failed:
         print(f"failed suites: {', '.join(run.failed)}")
-    print(
-        f"all of it took {(time.monotonic() - started) / 60:.1f} minutes; logs are in {LOGS.relative_to(ROOT)}"
-    )
+    minutes = (time.monotonic() - started) / 60
+    print(f"all of it took {minutes:.1f} minutes; logs are in {LOGS.relative_to(ROOT)}")
     counts = run.counts
     print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
     return 1 if run.failed else 0

@@ -1,4 +1,4 @@
-"""`make demo`: from recordings to a voice to converted recordings, on a real Kubernetes, with nothing mocked."""
+"""`make demo`: from recordings to a voice to converted recordings, on a real Kubernetes, nothing mocked."""
 
 from __future__ import annotations
 
@@ -86,9 +86,8 @@ def report(data: Path) -> None:
         source = next((data / "inbox").rglob(f"{path.stem}.*"))
         pair = [float(speaker_vector(encoder, [each]) @ target) for each in (source, path)]
         scores.append(pair)
-        print(
-            f"  {path.relative_to(OUTPUT)!s:44} {pair[0]:.3f}   {pair[1]:.3f}   {soundfile.info(path).duration:.1f} s"
-        )
+        name, seconds = str(path.relative_to(OUTPUT)), soundfile.info(path).duration
+        print(f"  {name:44} {pair[0]:.3f}   {pair[1]:.3f}   {seconds:.1f} s")
     mean = [sum(column) / len(scores) for column in zip(*scores, strict=True)]
     print(f"  {'mean (recordings of one speaker: 0.92)':44} {mean[0]:.3f}   {mean[1]:.3f}")
 

@@ -1,4 +1,4 @@
-"""The cluster of demo and end-to-end tests: made here from nothing, or (CLUSTER=current) the one kubectl talks to."""
+"""The cluster of demo and end-to-end tests: made here, or (CLUSTER=current) the one that kubectl talks to."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Files out of Debian packages, without installing the packages.
 
-Needs neither root nor a change of the system: packages are downloaded (apt checks their signatures) and unpacked in
-the cache folder.
+Needs neither root nor a change of the system: packages are downloaded (apt checks their signatures) and
+unpacked in the cache folder.
 """
 
 from __future__ import annotations

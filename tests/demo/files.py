@@ -1,4 +1,4 @@
-"""Files in and out of a PersistentVolumeClaim, through a pod: works on any cluster, with what our images contain."""
+"""Files in and out of a PersistentVolumeClaim, through a pod: works on any cluster that has our images."""
 
 from __future__ import annotations
 

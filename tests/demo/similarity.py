@@ -1,8 +1,8 @@
 """How alike two voices are: cosine between d-vectors of the GE2E speaker encoder (Wan et al., 2018).
 
-Weights and network are those that the package Resemblyzer (Apache-2.0) publishes; only the weights are taken from its
-wheel, because the package itself needs a compiler. On the demo's corpus two recordings of one speaker score 0.92
-(5th percentile 0.85), of two speakers 0.58 (95th percentile 0.73).
+Weights and network are those that the package Resemblyzer (Apache-2.0) publishes; only the weights are taken
+from its wheel, because the package itself needs a compiler. On the demo's corpus two recordings of one
+speaker score 0.92 (5th percentile 0.85), of two speakers 0.58 (95th percentile 0.73).
 """
 
 from __future__ import annotations

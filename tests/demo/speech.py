@@ -1,9 +1,9 @@
 """The recordings of the demo, all from Debian packages.
 
 The voice to learn is a woman's: studio prompts of Asterisk's English sounds (CC-BY-SA-3.0, 16 kHz G.722). The
-recordings to convert are another speaker's: English sentences by flite's male voice `rms`, whose text is known,
-and a few prompts read by a man in Italian (CC-BY-3.0). The voices are identifiable people's: train on them here, never
-publish a model of them.
+recordings to convert are other speakers': English sentences by flite's male voice `rms`, whose text is known,
+and a few prompts read by a man in Italian (CC-BY-3.0). The voices are identifiable people's: train on them
+here, never publish a model of them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def decode_g722(path: Path) -> np.ndarray:
 
 
 def prompts(package: str, seed: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Spoken prompts of a sound package that last two seconds or more, in an order that is the same every time."""
+    """Spoken prompts of a sound package that last two seconds or more, in the same order every time."""
     paths = sorted(unpacked(package).glob("usr/share/asterisk/sounds/*/**/*.g722"))
     paths = [path for path in paths if "silence" not in path.parts and "tone" not in path.stem]
     random.Random(seed).shuffle(paths)
@@ -52,7 +52,7 @@ def prompts(package: str, seed: int) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def write_dataset(recordings: Path, held_out: Path, minutes: float) -> None:
-    """About `minutes` of the target speaker in `recordings`, and a minute and a half that is not trained on."""
+    """About `minutes` of the target speaker in `recordings`, and 90 seconds that are not trained on."""
     recordings.mkdir(parents=True, exist_ok=True)
     held_out.mkdir(parents=True, exist_ok=True)
     seconds, kept_out = 0.0, 0.0

@@ -54,7 +54,7 @@ def test_the_same_yaml_again_changes_nothing(world: World) -> None:
 
 
 def test_training_survives_the_loss_of_its_job_and_of_the_operator(world: World) -> None:
-    """The Job is deleted by hand while it trains, then the operator's pod: the next attempt resumes and ends."""
+    """The Job is deleted by hand while it trains, then the operator's pod: the next one resumes and ends."""
     world.apply(voice("berta", "recordings/allison", epochs=60, seed=1))
     job = world.wait_until(
         "berta's first epochs", lambda: _epoch(world, "berta") >= 2 and _job(world, "berta")

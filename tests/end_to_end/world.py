@@ -87,10 +87,10 @@ class World:
             self.kubectl("get", "events", "-n", self.namespace, "--sort-by=.metadata.creationTimestamp"),
             self.kubectl("logs", "-n", "rvc-system", "deployment/rvc-operator", "--tail=60"),
         ]
-        for item in self.list("voicemodels") + self.list("conversions"):
-            parts.append(json.dumps(item.get("status", {}), indent=1))
-        for pod in self.list("pods", f"{GROUP}/component"):
-            parts.append(self.kubectl("logs", "-n", self.namespace, pod["metadata"]["name"], "--tail=30"))
+        objects = self.list("voicemodels") + self.list("conversions")
+        parts += [json.dumps(item.get("status", {}), indent=1) for item in objects]
+        pods = [pod["metadata"]["name"] for pod in self.list("pods", f"{GROUP}/component")]
+        parts += [self.kubectl("logs", "-n", self.namespace, pod, "--tail=30") for pod in pods]
         return "\n".join(parts)
 
 
