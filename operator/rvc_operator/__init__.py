@@ -1,0 +1,1 @@
+"""The operator: watches VoiceModels and Conversions, decides, and writes what it decided to Kubernetes."""

@@ -1,0 +1,145 @@
+"""The pod template that trainers and servers share: security, identity, accelerator, claims, the user's
+additions.
+
+Nothing but the allow-list of `spec.podTemplate` comes from the user, so a VoiceModel gives its author no
+more rights than the operator intends. The pods satisfy the `restricted` Pod Security Standard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rvc.contract import CLAIMS_FOLDER, RUN_AS_USER, TERMINATION_MESSAGE_PATH
+from rvc_operator.api.rules import to_object
+from rvc_operator.api.sources import Storage
+from rvc_operator.api.voicemodel import VoiceModel
+from rvc_operator.config import Accelerator, Resources
+
+Manifest = dict[str, Any]
+
+PVC_SCHEME = "pvc://"
+
+
+def claim_of(uri: str) -> str | None:
+    """The PersistentVolumeClaim that a `pvc://claim/path` names; None for other schemes."""
+    return uri.removeprefix(PVC_SCHEME).partition("/")[0] if uri.startswith(PVC_SCHEME) else None
+
+
+def claims_of(uris: Iterable[str]) -> list[str]:
+    """All claims that the URIs name, sorted."""
+    return sorted({claim for claim in map(claim_of, uris) if claim is not None})
+
+
+def owner_reference(voice: VoiceModel) -> Manifest:
+    """Ties a child to its voice, so that it goes when the voice goes."""
+    return {
+        "apiVersion": "voice.rvc.dev/v1alpha1",
+        "kind": voice.KIND,
+        "name": voice.metadata.name,
+        "uid": voice.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def metadata(voice: VoiceModel, name: str, labels: Mapping[str, str]) -> Manifest:
+    """Metadata of a child: our own labels only, never the parent's."""
+    return {
+        "name": name,
+        "namespace": voice.metadata.namespace,
+        "labels": dict(labels),
+        "ownerReferences": [owner_reference(voice)],
+    }
+
+
+def container(
+    name: str, image: str, module: str, environment: Mapping[str, str], storage: Storage
+) -> Manifest:
+    """A container that runs one of our Python programs, locked down, with the store's credentials."""
+    fixed = {"HOME": "/tmp", "USER": "rvc"}
+    return {
+        "name": name,
+        "image": image,
+        "command": ["python3", "-m", module],
+        "env": [
+            *({"name": key, "value": value} for key, value in (fixed | dict(environment)).items()),
+            *_store_credentials(storage),
+        ],
+        "terminationMessagePath": TERMINATION_MESSAGE_PATH,
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],
+    }
+
+
+def resources(beside: Resources, accelerator: Accelerator, cards: int, voice: VoiceModel) -> Manifest:
+    """Requests and limits: the catalogue's, over them the user's; cards in both, as Kubernetes wants them."""
+    wanted = voice.spec.pod_template.resources
+    requests: Manifest = dict(beside.requests) | dict(wanted.requests)
+    limits: Manifest = dict(beside.limits) | dict(wanted.limits)
+    if accelerator.resource_name:
+        requests[accelerator.resource_name] = limits[accelerator.resource_name] = str(cards)
+    return {key: value for key, value in (("requests", requests), ("limits", limits)) if value}
+
+
+def mount_claims(pod: Manifest, claims: Mapping[str, bool]) -> None:
+    """Mount claims in the only container; the value says whether it writes there."""
+    for claim, writes in claims.items():
+        pod["containers"][0]["volumeMounts"].append(
+            {"name": f"claim-{claim}", "mountPath": f"{CLAIMS_FOLDER}/{claim}", "readOnly": not writes}
+        )
+        pod["volumes"].append({"name": f"claim-{claim}", "persistentVolumeClaim": {"claimName": claim}})
+
+
+def pod_spec(voice: VoiceModel, accelerator: Accelerator, only: Manifest, grace_seconds: int) -> Manifest:
+    """A pod of one container."""
+    identity = voice.spec.storage.service_account_name
+    pod: Manifest = {
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": RUN_AS_USER,
+            "runAsGroup": RUN_AS_USER,
+            "fsGroup": RUN_AS_USER,
+            # Without it the kubelet walks through every recording of a large volume at each start.
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "automountServiceAccountToken": identity is not None,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": grace_seconds,
+        "containers": [only],
+        "volumes": [{"name": "scratch", "emptyDir": {}}],
+    }
+    if identity is not None:
+        pod["serviceAccountName"] = identity
+    return pod | _scheduling(voice, accelerator)
+
+
+def pod_metadata(voice: VoiceModel, accelerator: Accelerator, labels: Mapping[str, str]) -> Manifest:
+    """Labels and annotations of a pod; ours win over the user's, the user's over the catalogue's."""
+    user = voice.spec.pod_template
+    annotations = accelerator.annotations | dict(user.annotations)
+    merged: Manifest = {"labels": accelerator.labels | dict(user.labels) | dict(labels)}
+    return merged | ({"annotations": annotations} if annotations else {})
+
+
+def _scheduling(voice: VoiceModel, accelerator: Accelerator) -> Manifest:
+    user = to_object(voice.spec.pod_template)
+    kept = ("tolerations", "affinity", "priorityClassName", "schedulerName", "imagePullSecrets")
+    scheduling: Manifest = {key: user[key] for key in kept if user.get(key)}
+    selector = accelerator.node_selector | dict(voice.spec.pod_template.node_selector)
+    return scheduling | ({"nodeSelector": selector} if selector else {})
+
+
+def _store_credentials(storage: Storage) -> list[Manifest]:
+    if storage.secret_ref is None:
+        return []
+    secret = storage.secret_ref.name
+    return [
+        {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+        for name, key in (("OSS_ACCESS_KEY_ID", "akId"), ("OSS_ACCESS_KEY_SECRET", "akSecret"))
+    ]
