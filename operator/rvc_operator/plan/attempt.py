@@ -1,0 +1,119 @@
+"""How a training attempt ended, found from what its Job and pod left behind.
+
+The exit code is the trainer's own word; a pod that was evicted, preempted, deleted or lost with its node is a
+disruption, which is nobody's failure. A pod that vanished without a trace counts as disrupted, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from rvc.contract import ExitCode, TrainingResult
+from rvc_operator.api.names import TRAINER_CONTAINER
+from rvc_operator.api.objects import Job, Pod, Terminated, holds
+from rvc_operator.api.reasons import Outcome
+
+DIGEST_LENGTH = len("sha256:") + 64
+
+BY_EXIT_CODE: Mapping[int, Outcome] = {
+    ExitCode.DATASET_INVALID: Outcome.DATASET_INVALID,
+    ExitCode.CONFIGURATION_INVALID: Outcome.CONFIGURATION_INVALID,
+    ExitCode.PERMISSION_DENIED: Outcome.PERMISSION_DENIED,
+    ExitCode.STORE_UNAVAILABLE: Outcome.STORE_UNAVAILABLE,
+    ExitCode.ACCELERATOR_ERROR: Outcome.ACCELERATOR_ERROR,
+    ExitCode.TERMINATED: Outcome.DISRUPTED,
+    ExitCode.KILLED: Outcome.OUT_OF_MEMORY,
+}
+
+
+@dataclass(frozen=True)
+class Published:
+    """The attempt left a voice in the store."""
+
+    result: TrainingResult
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The attempt left nothing but a reason."""
+
+    outcome: Outcome
+    message: str
+    exit_code: int | None = None
+
+
+def attempt_end(job: Job | None, job_name: str, pod: Pod | None) -> Published | Ended | None:
+    """How the attempt ended; None while it goes on, which includes a Job that is being deleted."""
+    if job is None:
+        return Ended(Outcome.JOB_DELETED, f"Job {job_name} was deleted")
+    if job.metadata.deleting or not job.finished:
+        return None
+    terminated = _termination(pod)
+    if terminated is None:
+        return Ended(Outcome.DISRUPTED, _trace(pod) or f"the pod of Job {job_name} is gone")
+    if job.complete:
+        return _success(terminated)
+    return _failure(pod, terminated)
+
+
+def _termination(pod: Pod | None) -> Terminated | None:
+    status = pod.container(TRAINER_CONTAINER) if pod is not None else None
+    return status.state.terminated if status is not None else None
+
+
+def _success(terminated: Terminated) -> Published | Ended:
+    result = _result(terminated)
+    if result.artifact_uri and len(result.manifest_digest) == DIGEST_LENGTH:
+        return Published(result)
+    message = f"the trainer ended well but did not say what it published: {terminated.message[:200]!r}"
+    return Ended(Outcome.TRAINER_FAILED, message, terminated.exit_code)
+
+
+def _failure(pod: Pod | None, terminated: Terminated) -> Ended:
+    if pod is not None and _disrupted(pod):
+        return Ended(Outcome.DISRUPTED, _trace(pod) or "the pod was deleted", terminated.exit_code)
+    out_of_memory = terminated.reason == "OOMKilled"
+    outcome = BY_EXIT_CODE.get(terminated.exit_code, Outcome.TRAINER_FAILED)
+    if out_of_memory or outcome is Outcome.OUT_OF_MEMORY:
+        return Ended(
+            Outcome.OUT_OF_MEMORY, "the trainer was killed, most likely out of memory", ExitCode.KILLED
+        )
+    message = _result(terminated).message or _unexplained(pod, terminated)
+    return Ended(outcome, message, terminated.exit_code)
+
+
+def _disrupted(pod: Pod) -> bool:
+    evicted = pod.status.reason in (
+        "Evicted",
+        "NodeLost",
+        "NodeShutdown",
+        "Preempting",
+        "Shutdown",
+        "Terminated",
+    )
+    return evicted or pod.metadata.deleting or holds(pod.status.conditions, "DisruptionTarget")
+
+
+def _trace(pod: Pod | None) -> str:
+    """What is said about a pod that did not come to an end by itself."""
+    if pod is None:
+        return ""
+    target = (one for one in pod.status.conditions if one.type == "DisruptionTarget")
+    said = next((one.message or one.reason for one in target), "") or pod.status.message or pod.status.reason
+    return f"pod {pod.metadata.name}: {said}" if said else ""
+
+
+def _result(terminated: Terminated) -> TrainingResult:
+    try:
+        return msgspec.json.decode(terminated.message, type=TrainingResult)
+    except msgspec.DecodeError:
+        # Anything that dies before our code runs leaves free text, or none.
+        return TrainingResult(message=terminated.message)
+
+
+def _unexplained(pod: Pod | None, terminated: Terminated) -> str:
+    name = pod.metadata.name if pod is not None else ""
+    return f"the trainer ended with exit code {terminated.exit_code}; see kubectl logs {name}"

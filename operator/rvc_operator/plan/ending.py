@@ -1,0 +1,148 @@
+"""What follows the end of an attempt: a published voice, another attempt, or giving up."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from rvc import contract
+from rvc_operator.api import names
+from rvc_operator.api.common import ConditionStatus, Failure, Metric
+from rvc_operator.api.conditions import MESSAGE_LIMIT, Verdict, shorten
+from rvc_operator.api.objects import Pod
+from rvc_operator.api.reasons import Outcome, Reason
+from rvc_operator.api.voicemodel import Artifact, TrainingStatus
+
+from .attempt import Ended
+from .retry import retry_time, seconds_until
+from .step import Step, TrainingPlan, superfluous, trained
+
+FREE = frozenset({Outcome.DISRUPTED, Outcome.JOB_DELETED})
+"""Ends that cost no attempt."""
+FINAL = frozenset({Outcome.DATASET_INVALID, Outcome.CONFIGURATION_INVALID})
+"""Failures that another attempt cannot mend."""
+PATIENT = 32
+"""Failures that are as good as the longest back-off."""
+TEXT_LIMIT, METRIC_LIMIT = 63, 32
+
+
+def published(step: Step, status: TrainingStatus, result: contract.TrainingResult) -> TrainingPlan:
+    """The wanted revision is in the store."""
+    done = replace(
+        status,
+        stage=contract.Stage.DONE.value,
+        progress_percentage=100,
+        epoch=status.total_epochs,
+        estimated_remaining_seconds=None,
+        completion_time=step.now,
+        metrics=_shown(result.metrics),
+    )
+    artifact = Artifact(
+        uri=result.artifact_uri, manifest_digest=result.manifest_digest, size_bytes=result.size_bytes
+    )
+    message = f"revision {step.revision} is published"
+    verdict = trained(ConditionStatus.TRUE, Reason.PUBLISHED, message)
+    return TrainingPlan(done, verdict, artifact, delete=superfluous(step, done))
+
+
+def concluded(step: Step, status: TrainingStatus, end: Ended) -> TrainingPlan:
+    """Write the failure down and decide whether another attempt follows, and when."""
+    status = replace(status, last_failure=_failure(step, end.outcome, end.message, end.exit_code))
+    if end.outcome in FREE:
+        return _retry(step, status, failures=1)
+    status = replace(status, failures=status.failures + 1)
+    if end.outcome is Outcome.OUT_OF_MEMORY:
+        if status.reduced_batch_size is not None or step.voice.spec.training.batch_size == 1:
+            return give_up(step, status, Reason.OUT_OF_MEMORY, end.message, end.exit_code)
+        status = replace(status, reduced_batch_size=step.voice.spec.training.batch_size // 2)
+        return _retry(step, status, failures=1)
+    if end.outcome in FINAL or status.failures > step.voice.spec.training.backoff_limit:
+        return give_up(step, status, end.outcome, end.message, end.exit_code)
+    # Rights and credentials are mended by people, and people take their time.
+    patient = end.outcome is Outcome.PERMISSION_DENIED
+    return _retry(step, status, failures=PATIENT if patient else status.failures)
+
+
+def give_up(
+    step: Step, status: TrainingStatus, reason: str, message: str, exit_code: int | None = None
+) -> TrainingPlan:
+    """Write down why there is no further attempt; only another spec starts one."""
+    done = replace(
+        status,
+        completion_time=step.now,
+        estimated_remaining_seconds=None,
+        last_failure=_failure(step, reason, message, exit_code),
+    )
+    return TrainingPlan(done, given_up(done), delete=superfluous(step, done))
+
+
+def retrying(step: Step, status: TrainingStatus) -> Verdict:
+    """Why another attempt follows, and when."""
+    failure, due = status.last_failure, status.next_retry_time
+    said = f"{failure.reason}: {failure.message}" if failure is not None else "interrupted"
+    when = f"; the next attempt starts at {due:%Y-%m-%dT%H:%M:%SZ}" if due is not None else ""
+    limit = step.voice.spec.training.backoff_limit + 1
+    counted = f"attempt {status.attempt} ({status.failures} of {limit} failures)"
+    return trained(ConditionStatus.UNKNOWN, Reason.TRAINING_RETRYING, f"{counted}: {said}{when}")
+
+
+def given_up(status: TrainingStatus) -> Verdict:
+    """Why there will be no further attempt."""
+    failure = status.last_failure
+    if failure is None:
+        return trained(ConditionStatus.FALSE, Reason.TRAINING_FAILED)
+    known = Reason._value2member_map_.get(failure.reason)
+    reason = known if isinstance(known, Reason) else Reason.TRAINING_FAILED
+    message = failure.message if known else f"{failure.reason}: {failure.message}"
+    return trained(ConditionStatus.FALSE, reason, message)
+
+
+def with_gpu_time(step: Step, status: TrainingStatus, pod: Pod | None) -> TrainingStatus:
+    """Add the time that the attempt held its GPUs; a pod that is gone held them for an unknown time."""
+    accelerator = step.config.accelerators.get(step.voice.spec.accelerator.model)
+    container = pod.container(names.TRAINER_CONTAINER) if pod is not None else None
+    ended = container.state.terminated if container is not None else None
+    if accelerator is None or accelerator.device is contract.Device.CPU or ended is None:
+        return status
+    if ended.started_at is None or ended.finished_at is None:
+        return status
+    seconds = (ended.finished_at - ended.started_at).total_seconds() * step.voice.spec.accelerator.count
+    return replace(status, gpu_seconds=status.gpu_seconds + max(0, round(seconds)))
+
+
+def with_progress(status: TrainingStatus, progress: contract.Progress) -> TrainingStatus:
+    """Copy what the trainer says about itself."""
+    return replace(
+        status,
+        stage=progress.stage.value,
+        progress_percentage=progress.progress_percentage,
+        epoch=progress.epoch,
+        total_epochs=progress.total_epochs or status.total_epochs,
+        estimated_remaining_seconds=progress.estimated_remaining_seconds,
+        metrics=_shown(progress.metrics),
+    )
+
+
+def _retry(step: Step, status: TrainingStatus, failures: int) -> TrainingPlan:
+    seed = f"{step.voice.metadata.uid}/{status.attempt}"
+    config = step.config
+    due = retry_time(step.now, failures, config.retry_seconds, config.retry_limit_seconds, seed)
+    waiting = replace(status, next_retry_time=due.replace(microsecond=0), estimated_remaining_seconds=None)
+    return TrainingPlan(
+        waiting,
+        retrying(step, waiting),
+        delete=superfluous(step, waiting),
+        requeue_seconds=seconds_until(due, step.now),
+    )
+
+
+def _shown(metrics: tuple[contract.Metric, ...]) -> tuple[Metric, ...]:
+    return tuple(
+        Metric(name=shorten(metric.name, TEXT_LIMIT), value=shorten(metric.value, TEXT_LIMIT))
+        for metric in metrics[:METRIC_LIMIT]
+    )
+
+
+def _failure(step: Step, reason: str, message: str, exit_code: int | None) -> Failure:
+    return Failure(
+        reason=str(reason), message=shorten(message, MESSAGE_LIMIT), exit_code=exit_code, time=step.now
+    )

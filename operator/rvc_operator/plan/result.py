@@ -1,0 +1,37 @@
+"""How a Conversion ended, in one word and a sentence."""
+
+from __future__ import annotations
+
+from rvc import contract
+from rvc_operator.api.common import ConditionStatus
+from rvc_operator.api.conditions import Verdict, ready
+from rvc_operator.api.conversion import SuccessPolicy
+from rvc_operator.api.reasons import Reason
+
+INPUT_REASONS = frozenset({"InputInvalid", "ObjectNotFound", "AudioInvalid", "DatasetInvalid"})
+"""What a server says when it cannot reach or read what it was given."""
+
+
+def finished_verdict(answer: contract.ConversionStatus, policy: SuccessPolicy) -> tuple[Verdict, ...]:
+    """Ready when every file has an outcome; files that an earlier run had converted count as converted."""
+    files = answer.files
+    done = files.succeeded + files.skipped
+    counted = f"{done} of {files.total} files are converted"
+    if files.failed == 0 and files.total > 0:
+        return ready(ConditionStatus.TRUE, Reason.CONVERTED, counted)
+    if done > 0 and policy is SuccessPolicy.ANY:
+        return ready(ConditionStatus.TRUE, Reason.CONVERTED, f"{counted}, {files.failed} failed")
+    if files.total == 0:
+        return ready(ConditionStatus.FALSE, Reason.INPUT_INVALID, "the input has no recordings")
+    first = f"; {answer.failures[0].key}: {answer.failures[0].message}" if answer.failures else ""
+    reason = Reason.PARTIALLY_FAILED if done > 0 else Reason.CONVERSION_FAILED
+    return ready(ConditionStatus.FALSE, reason, f"{counted}, {files.failed} failed{first}")
+
+
+def rejected_verdict(answer: contract.ConversionStatus, failures: int) -> tuple[Verdict, ...]:
+    """Ready when the conversion as a whole failed for good."""
+    said = f"{answer.reason}: {answer.message}" if answer.reason else answer.message
+    if answer.reason in INPUT_REASONS:
+        return ready(ConditionStatus.FALSE, Reason.INPUT_INVALID, said)
+    tries = f" (failure {failures}, no more tries)" if answer.retriable else ""
+    return ready(ConditionStatus.FALSE, Reason.CONVERSION_FAILED, said + tries)

@@ -1,0 +1,29 @@
+"""Which fields shape a voice: a change of any of them is another revision, a change of nothing else ever is.
+
+The hash leaves out fields that have their default value, so that a new field with a default retrains
+nobody's voice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+from msgspec.structs import replace
+
+from rvc_operator.api.voicemodel import Training, VoiceModelSpec
+
+DIGITS = 10
+
+
+def training_revision(spec: VoiceModelSpec) -> str:
+    """First hex digits of sha256 over the canonical JSON of dataset and training, limits left out."""
+    unlimited = Training()
+    training = replace(
+        spec.training,
+        backoff_limit=unlimited.backoff_limit,
+        active_deadline_seconds=unlimited.active_deadline_seconds,
+        pending_deadline_seconds=unlimited.pending_deadline_seconds,
+    )
+    canonical = msgspec.json.encode({"dataset": spec.dataset, "training": training}, order="sorted")
+    return hashlib.sha256(canonical).hexdigest()[:DIGITS]

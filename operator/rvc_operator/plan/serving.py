@@ -1,0 +1,143 @@
+"""How many servers a voice needs, and which revision they speak with.
+
+Demand is the number of active Conversions, which the operator knows itself, so nothing is measured. Servers
+come as soon as they are needed, up to `maxReplicas`, and go all at once after `idleTimeoutSeconds` without
+any work: one that went earlier might take half-converted files with it. While active Conversions have begun
+with the revision that is deployed, a newer one waits for them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rvc_operator.api.common import ConditionStatus
+from rvc_operator.api.conditions import Verdict
+from rvc_operator.api.names import SERVER_CONTAINER, TEMPLATE_ANNOTATION
+from rvc_operator.api.objects import ContainerStatus, Deployment, Pod, Service
+from rvc_operator.api.reasons import ConditionType, Reason
+from rvc_operator.api.voicemodel import Artifact, Serving, ServingStatus, VoiceModel
+from rvc_operator.build.pod import Manifest
+from rvc_operator.build.server import server_deployment, server_service, service_url
+from rvc_operator.config import Config
+
+from .observed import ObservedVoice
+from .pending import STARTING, pending_reason
+from .retry import seconds_until
+
+
+@dataclass(frozen=True)
+class ServingPlan:
+    """The half of a VoicePlan that is about serving."""
+
+    status: ServingStatus
+    verdict: Verdict
+    """The condition Serving."""
+    apply: tuple[Manifest, ...] = ()
+    scale: int | None = None
+    requeue_seconds: float | None = None
+
+
+def plan_serving(
+    voice: VoiceModel,
+    artifact: Artifact | None,
+    revision: str | None,
+    observed: ObservedVoice,
+    config: Config,
+    now: datetime,
+) -> ServingPlan:
+    """Decide on the servers of the published `artifact`, which is `revision`; None for a voice not yet
+    trained."""
+    if artifact is None or revision is None:
+        verdict = Verdict(ConditionType.SERVING, ConditionStatus.FALSE, Reason.NOT_TRAINED)
+        return ServingPlan(ServingStatus(active_conversions=observed.active_conversions), verdict)
+    used = _last_used(voice.status.serving, observed.active_conversions, now)
+    idle_from = used + timedelta(seconds=voice.spec.serving.idle_timeout_seconds) if used else now
+    current = observed.deployment.spec.replicas if observed.deployment is not None else 0
+    replicas = wanted_replicas(voice.spec.serving, observed.active_conversions, current, idle_from <= now)
+    if voice.spec.suspend:
+        replicas = 0
+    ready = sum(pod.ready for pod in observed.servers)
+    status = ServingStatus(
+        replicas=replicas,
+        ready_replicas=ready,
+        active_conversions=observed.active_conversions,
+        last_used_time=used,
+        url=service_url(voice),
+    )
+    deployment = server_deployment(voice, config, artifact, revision, replicas)
+    service = server_service(voice)
+    outdated = _outdated(observed.deployment, deployment) and not _in_use(observed, revision)
+    wrong_size = observed.deployment is not None and current != replicas
+    waits_for_idleness = observed.active_conversions == 0 and replicas > voice.spec.serving.min_replicas
+    return ServingPlan(
+        status,
+        _verdict(observed.servers, replicas, ready),
+        apply=(
+            *((service,) if _outdated(observed.service, service) else ()),
+            *((deployment,) if outdated else ()),
+        ),
+        scale=replicas if wrong_size and not outdated else None,
+        requeue_seconds=seconds_until(idle_from, now) if waits_for_idleness else None,
+    )
+
+
+def wanted_replicas(serving: Serving, active: int, current: int, idle: bool) -> int:
+    """Servers for `active` Conversions when there are `current`; `idle` when nothing was converted for
+    long."""
+    needed = math.ceil(active / serving.conversions_per_replica)
+    if active or not idle:
+        needed = max(needed, current)
+    return min(max(needed, serving.min_replicas), serving.max_replicas)
+
+
+def deployed_revision(deployment: Deployment | None) -> str | None:
+    """Revision that the servers speak with."""
+    return deployment.metadata.revision or None if deployment is not None else None
+
+
+def _last_used(before: ServingStatus, active: int, now: datetime) -> datetime | None:
+    """When the last Conversion ended, or the first one came: the two moments that are worth a write."""
+    return now if (active > 0) != (before.active_conversions > 0) else before.last_used_time
+
+
+def _in_use(observed: ObservedVoice, revision: str) -> bool:
+    deployed = deployed_revision(observed.deployment)
+    return deployed != revision and deployed in observed.revisions_in_use
+
+
+def _outdated(live: Deployment | Service | None, wanted: Manifest) -> bool:
+    digest = wanted["metadata"]["annotations"][TEMPLATE_ANNOTATION]
+    return live is None or live.metadata.annotations.get(TEMPLATE_ANNOTATION) != digest
+
+
+def _verdict(servers: tuple[Pod, ...], replicas: int, ready: int) -> Verdict:
+    if ready:
+        message = f"{ready} of {replicas} servers are ready"
+        return Verdict(ConditionType.SERVING, ConditionStatus.TRUE, Reason.SERVING, message)
+    if replicas == 0:
+        return Verdict(ConditionType.SERVING, ConditionStatus.FALSE, Reason.SCALED_TO_ZERO)
+    reason, message = next((why for pod in servers if (why := _trouble(pod)) is not None), STARTING)
+    if (reason, message) == STARTING:
+        reason, message = Reason.STARTING, f"{replicas} servers are starting and loading the voice"
+    return Verdict(ConditionType.SERVING, ConditionStatus.UNKNOWN, reason, message)
+
+
+def _trouble(pod: Pod) -> tuple[Reason, str] | None:
+    """What keeps a server from becoming ready, if it is more than time."""
+    container = pod.container(SERVER_CONTAINER)
+    if container is not None and _failing(container):
+        ended = container.last_state.terminated
+        said = ended.message.strip() if ended is not None else ""
+        return (
+            Reason.SERVER_FAILING,
+            said or f"the server ends by itself; see kubectl logs {pod.metadata.name}",
+        )
+    why = pending_reason(pod)
+    return None if why == STARTING else why
+
+
+def _failing(container: ContainerStatus) -> bool:
+    waiting = container.state.waiting
+    return waiting is not None and waiting.reason == "CrashLoopBackOff"

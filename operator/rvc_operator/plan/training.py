@@ -1,0 +1,164 @@
+"""From a spec to a published voice: one attempt after the other, each of them a Job.
+
+`status.training` is the only memory. An attempt is live while it has neither `nextRetryTime` nor
+`completionTime`; its end is first written down, and only then are Jobs removed, so that dying in between
+repeats nothing and loses nothing. The number in a Job's name only ever grows; `failures` counts what
+`backoffLimit` is held against.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from rvc_operator.api.common import ConditionStatus
+from rvc_operator.api.objects import Job, Pod
+from rvc_operator.api.reasons import Reason
+from rvc_operator.api.voicemodel import TrainingStatus, VoiceModel
+from rvc_operator.build.job import training_job
+from rvc_operator.config import Config
+
+from .attempt import Ended, Published, attempt_end
+from .ending import concluded, give_up, given_up, published, retrying, with_gpu_time, with_progress
+from .observed import ObservedVoice
+from .pending import Why, pending_reason
+from .retry import seconds_until
+from .step import Step, TrainingPlan, leaving_pods, newest_pod, superfluous, trained
+
+POD_CREATION_SECONDS = 30
+"""How long the Job controller may take to make a pod before something must be wrong."""
+
+
+def plan_training(
+    voice: VoiceModel, revision: str, observed: ObservedVoice, config: Config, now: datetime
+) -> TrainingPlan:
+    """Decide the next step towards `revision`."""
+    step = Step(voice, revision, observed, config, now)
+    if voice.status.artifact is not None and voice.status.revision.serving == revision:
+        verdict = trained(ConditionStatus.TRUE, Reason.PUBLISHED, f"revision {revision} is published")
+        return TrainingPlan(step.status, verdict, delete=superfluous(step, step.status))
+    status = _status_to_go_on_from(step)
+    if voice.spec.suspend:
+        return _suspended(step, status)
+    if status.completion_time is not None:
+        return TrainingPlan(status, given_up(status), delete=superfluous(step, status))
+    if status.attempt == 0 or status.next_retry_time is not None:
+        return _between_attempts(step, status)
+    return _during_attempt(step, status)
+
+
+def _status_to_go_on_from(step: Step) -> TrainingStatus:
+    """The status as it is, or a fresh one for another revision or for a spec changed after giving up."""
+    status = step.status
+    if status.revision != step.revision:
+        return TrainingStatus(revision=step.revision)
+    changed = step.voice.metadata.generation > step.voice.status.observed_generation
+    if changed and status.completion_time is not None:
+        fresh = replace(status, failures=0, completion_time=None, start_time=None, reduced_batch_size=None)
+        return replace(fresh, next_retry_time=step.now)
+    return status
+
+
+def _suspended(step: Step, status: TrainingStatus) -> TrainingPlan:
+    live = status.attempt > 0 and status.completion_time is None
+    if live and status.next_retry_time is None:
+        status = replace(status, next_retry_time=step.now)
+    # The deadline is about time at work: it starts anew when work goes on.
+    status = replace(status, start_time=None)
+    verdict = trained(ConditionStatus.FALSE, Reason.SUSPENDED, "spec.suspend is true")
+    return TrainingPlan(status, verdict, delete=superfluous(step, status))
+
+
+def _between_attempts(step: Step, status: TrainingStatus) -> TrainingPlan:
+    if status.next_retry_time is not None and status.next_retry_time > step.now:
+        wait = seconds_until(status.next_retry_time, step.now)
+        return TrainingPlan(
+            status, retrying(step, status), delete=superfluous(step, status), requeue_seconds=wait
+        )
+    attempt = status.attempt + 1
+    name = step.job_name(attempt)
+    job = step.job(name)
+    if any(not other.finished for other in step.observed.jobs if other is not job) or leaving_pods(step, job):
+        waiting = trained(ConditionStatus.UNKNOWN, Reason.PENDING, "waiting for the previous attempt to end")
+        return TrainingPlan(
+            status, waiting, delete=superfluous(step, status), requeue_seconds=step.config.poll_seconds
+        )
+    batch_size = status.reduced_batch_size or step.voice.spec.training.batch_size
+    manifest = training_job(step.voice, step.config, step.revision, attempt, batch_size)
+    started = replace(
+        status,
+        attempt=attempt,
+        job_name=name,
+        next_retry_time=None,
+        start_time=status.start_time or step.now,
+        stage=None,
+        estimated_remaining_seconds=None,
+        total_epochs=step.voice.spec.training.epochs,
+    )
+    verdict = trained(ConditionStatus.UNKNOWN, Reason.PENDING, f"attempt {attempt}: Job {name} is created")
+    # Also created when one of that name is there: the runtime then makes sure that it is ours.
+    return TrainingPlan(
+        started,
+        verdict,
+        create=(manifest,),
+        delete=superfluous(step, started),
+        requeue_seconds=POD_CREATION_SECONDS,
+    )
+
+
+def _during_attempt(step: Step, status: TrainingStatus) -> TrainingPlan:
+    name = step.job_name(status.attempt)
+    job = step.job(name)
+    pod = newest_pod(job, step.observed.trainers)
+    end = attempt_end(job, name, pod)
+    if isinstance(end, Published):
+        return published(step, with_gpu_time(step, status, pod), end.result)
+    if isinstance(end, Ended):
+        return concluded(step, with_gpu_time(step, status, pod), end)
+    why = _why_waiting(step, job, pod)
+    overdue = _overdue(step, status, job, pod, why)
+    if overdue is not None:
+        return give_up(step, with_gpu_time(step, status, pod), *overdue)
+    verdict = trained(ConditionStatus.UNKNOWN, why[0], f"attempt {status.attempt}: {why[1]}")
+    if step.observed.progress is not None:
+        status = with_progress(status, step.observed.progress)
+    running = why[0] is Reason.TRAINING
+    return TrainingPlan(
+        status,
+        verdict,
+        delete=superfluous(step, status),
+        requeue_seconds=step.config.poll_seconds if running else POD_CREATION_SECONDS,
+    )
+
+
+def _why_waiting(step: Step, job: Job | None, pod: Pod | None) -> Why:
+    if job is not None and job.spec.suspend:
+        return Reason.QUEUED, f"Job {job.metadata.name} waits in the queue {step.voice.spec.queue_name}"
+    if pod is None:
+        age = step.now - job.metadata.creation_timestamp if job is not None else timedelta()
+        if job is not None and age.total_seconds() >= POD_CREATION_SECONDS:
+            return Reason.POD_NOT_CREATED, f"no pod yet; see kubectl describe job {job.metadata.name}"
+        return Reason.PENDING, "the pod is about to be created"
+    if pod.status.phase == "Pending":
+        return pending_reason(pod)
+    return Reason.TRAINING, f"pod {pod.metadata.name} is at work"
+
+
+def _overdue(
+    step: Step, status: TrainingStatus, job: Job | None, pod: Pod | None, why: Why
+) -> tuple[str, str] | None:
+    """Reason and message of the deadline that has passed, if one has."""
+    training = step.voice.spec.training
+    begun = status.start_time or step.now
+    if step.now - begun >= timedelta(seconds=training.active_deadline_seconds):
+        return Reason.DEADLINE_EXCEEDED, f"training took longer than {training.active_deadline_seconds} s"
+    if why[0] in (Reason.TRAINING, Reason.QUEUED):
+        return None
+    asked = pod or job
+    if asked is None:
+        return None
+    waited = step.now - asked.metadata.creation_timestamp
+    if waited >= timedelta(seconds=training.pending_deadline_seconds):
+        return why[0], f"nothing ran within {training.pending_deadline_seconds} s: {why[1]}"
+    return None

@@ -1,0 +1,123 @@
+"""VoiceModel: from everything observed to everything to be done, in one pure step."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from rvc_operator.api.common import ConditionStatus, Metadata
+from rvc_operator.api.conditions import Verdict, merge, ready
+from rvc_operator.api.reasons import ConditionType, Reason
+from rvc_operator.api.rules import InvalidSpec
+from rvc_operator.api.voicemodel import (
+    DeletionPolicy,
+    RevisionStatus,
+    ServiceType,
+    VoiceModel,
+    VoiceModelStatus,
+)
+from rvc_operator.build.accelerator import accelerator_of
+from rvc_operator.config import Config
+
+from .actions import VoicePlan
+from .events import transitions
+from .observed import ObservedVoice
+from .revision import training_revision
+from .serving import ServingPlan, plan_serving
+from .step import TrainingPlan
+from .training import plan_training
+
+
+def plan_voice(observed: ObservedVoice, config: Config, now: datetime) -> VoicePlan:
+    """Decide what to do for a VoiceModel; `now` is in whole seconds, as times in the API are."""
+    try:
+        voice = VoiceModel.from_object(dict(observed.body))
+        _check_what_this_release_can(voice, config)
+    except InvalidSpec as error:
+        return _invalid(observed, error, now)
+    revision = training_revision(voice.spec)
+    training = plan_training(voice, revision, observed, config, now)
+    artifact = training.artifact or voice.status.artifact
+    published = revision if training.artifact is not None else voice.status.revision.serving
+    serving = plan_serving(voice, artifact, published, observed, config, now)
+    verdicts = (*_ready(voice, published, training), training.verdict, serving.verdict)
+    conditions = merge(voice.status.conditions, sorted(verdicts, key=_order), voice.metadata.generation, now)
+    status = VoiceModelStatus(
+        observed_generation=voice.metadata.generation,
+        conditions=conditions,
+        revision=RevisionStatus(desired=revision, serving=published),
+        training=training.status,
+        artifact=artifact,
+        serving=serving.status,
+    )
+    return VoicePlan(
+        status,
+        create=training.create,
+        apply=serving.apply,
+        scale=serving.scale,
+        delete=training.delete,
+        events=transitions(voice.status.conditions, conditions),
+        requeue_seconds=_soonest(training, serving),
+    )
+
+
+def _check_what_this_release_can(voice: VoiceModel, config: Config) -> None:
+    """Refuse what the API allows and this release does not have yet, rather than to do something else
+    silently."""
+    spec = voice.spec
+    if spec.import_ is not None:
+        raise InvalidSpec("importing comes with a later release; use dataset", "spec.import")
+    if spec.deletion_policy is DeletionPolicy.DELETE:
+        raise InvalidSpec("Delete comes with a later release; use Retain", "spec.deletionPolicy")
+    if spec.serving.service.type is ServiceType.LOAD_BALANCER:
+        # Without the token check that comes with it, the voice would be everybody's.
+        raise InvalidSpec(
+            "LoadBalancer comes with a later release; use ClusterIP", "spec.serving.service.type"
+        )
+    if spec.serving.token_secret_ref is not None:
+        raise InvalidSpec("comes with a later release; leave it out", "spec.serving.tokenSecretRef")
+    accelerator_of(spec, config)
+
+
+def _invalid(observed: ObservedVoice, error: InvalidSpec, now: datetime) -> VoicePlan:
+    """Say what is wrong and leave everything as it is: what runs was asked for by a spec that was right."""
+    generation = Metadata.from_object(dict(observed.body)).generation
+    status = VoiceModelStatus.from_object(dict(observed.body))
+    verdicts = ready(ConditionStatus.FALSE, Reason.INVALID_SPEC, str(error))
+    conditions = merge(status.conditions, verdicts, generation, now)
+    return VoicePlan(
+        replace(status, observed_generation=generation, conditions=conditions),
+        events=transitions(status.conditions, conditions),
+    )
+
+
+def _ready(voice: VoiceModel, published: str | None, training: TrainingPlan) -> tuple[Verdict, ...]:
+    """Ready, and whether the operator is at work or stuck."""
+    verdict = training.verdict
+    if voice.spec.suspend:
+        return ready(
+            ConditionStatus.FALSE, Reason.SUSPENDED, "spec.suspend is true; set it to false to go on"
+        )
+    if published is None:
+        return ready(verdict.status, verdict.reason, verdict.message)
+    message = f"revision {published} is served on demand"
+    if verdict.status is ConditionStatus.TRUE:
+        return ready(ConditionStatus.TRUE, Reason.AVAILABLE, message)
+    # An older revision goes on serving, whatever becomes of the wanted one.
+    available = Verdict(
+        ConditionType.READY,
+        ConditionStatus.TRUE,
+        Reason.AVAILABLE,
+        f"{message}, the wanted one is not: {verdict.message}",
+    )
+    return (available, *ready(verdict.status, verdict.reason, verdict.message)[1:])
+
+
+def _order(verdict: Verdict) -> int:
+    return list(ConditionType).index(verdict.type)
+
+
+def _soonest(training: TrainingPlan, serving: ServingPlan) -> float | None:
+    waits = [wait for wait in (training.requeue_seconds, serving.requeue_seconds) if wait is not None]
+    return min(waits, default=None)
