@@ -1,0 +1,117 @@
+"""The operator's table of contents: what it listens to, and where that goes.
+
+kopf lists and watches, logs in and answers the kubelet's probe; a watch event only puts its object into the
+cache and its key onto the work queue. All decisions are in `plan`, all writes in `runtime`.
+
+Rights that the operator needs, in the namespaces that it serves and nowhere else:
+
+    voice.rvc.dev   voicemodels, conversions                   get list watch
+    voice.rvc.dev   conversions                                delete (ttlSecondsAfterFinished)
+    voice.rvc.dev   voicemodels/status, conversions/status     patch
+    voice.rvc.dev   voicemodels/finalizers                     update (to own children, where that is guarded)
+    batch           jobs                                       get list watch create delete
+    apps            deployments                                get list watch create patch
+    (core)          services                                   get list watch create patch
+    (core)          pods                                       get list watch
+    events.k8s.io   events                                     create
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from random import uniform
+from typing import Any
+
+import kopf
+
+from rvc.contract import API_GROUP
+
+from .config import Config
+from .runtime.cache import Kind
+from .runtime.kube import Kube, client_configuration
+from .runtime.operator import CHILD_SELECTOR, Operator
+from .runtime.pods import Pods
+
+log = logging.getLogger(__name__)
+
+registry = kopf.OperatorRegistry()
+
+
+class Backoffs:
+    """Pauses between tries to reach the API server: without end, since an outage must not end the process."""
+
+    def __iter__(self) -> Iterator[float]:
+        """Yield seconds, from about one to about thirty, jittered."""
+        nominal = 1.0
+        while True:
+            yield nominal * uniform(0.5, 1.0)
+            nominal = min(nominal * 2, 30.0)
+
+
+@kopf.on.startup(registry=registry)
+async def startup(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> None:
+    """Set kopf up, read the cluster, start to work."""
+    config: Config = memo.config
+    settings.peering.standalone = True
+    settings.scanning.disabled = True
+    settings.posting.enabled = False
+    settings.persistence.finalizer = f"{API_GROUP}/finalizer"
+    settings.networking.error_backoffs = Backoffs()
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 10
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 330
+    settings.watching.connect_timeout = 30
+    settings.watching.reconnect_backoff = 1.0
+    settings.queueing.error_delays = (1, 2, 5, 10, 30)
+    settings.queueing.worker_limit = 64
+    for kind in Kind:
+        if kind.child:
+            settings.watching.label_selectors[kind.plural] = CHILD_SELECTOR
+    log.info("%s", config)
+    memo.operator = Operator(config, Kube(await client_configuration()), Pods())
+    await memo.operator.start()
+
+
+@kopf.on.cleanup(registry=registry)
+async def cleanup(memo: kopf.Memo, **_: Any) -> None:
+    """End all work."""
+    await memo.operator.stop()
+
+
+@kopf.on.login(registry=registry)
+async def login(**_: Any) -> kopf.ConnectionInfo:
+    """Log in as our own client does."""
+    configuration = await client_configuration()
+    scheme, _space, token = (configuration.api_key.get("BearerToken") or "").rpartition(" ")
+    return kopf.ConnectionInfo(
+        server=configuration.host,
+        ca_path=configuration.ssl_ca_cert,
+        insecure=not configuration.verify_ssl,
+        scheme=scheme or None,
+        token=token or None,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+    )
+
+
+@kopf.on.probe(id="secondsSinceListing", registry=registry)
+def probe(memo: kopf.Memo, **_: Any) -> float:
+    """Fail when the listings behind the watches have gone stale: the kubelet then starts the operator
+    anew."""
+    operator: Operator = memo.operator
+    if operator.is_stale():
+        raise RuntimeError("the cluster has not been listed for too long")
+    return round(operator.seconds_since_listing(), 1)
+
+
+@kopf.on.event(API_GROUP, "voicemodels", param=Kind.VOICE, registry=registry)
+@kopf.on.event(API_GROUP, "conversions", param=Kind.CONVERSION, registry=registry)
+@kopf.on.event("batch", "jobs", param=Kind.JOB, registry=registry)
+@kopf.on.event("apps", "deployments", param=Kind.DEPLOYMENT, registry=registry)
+@kopf.on.event("", "v1", "services", param=Kind.SERVICE, registry=registry)
+@kopf.on.event("", "v1", "pods", param=Kind.POD, registry=registry)
+async def heard(event: kopf.RawEvent, memo: Any, param: Any = None, **_: Any) -> None:
+    """Put what a watch says into the cache and its key onto the queue."""
+    memo.operator.observe(param, event["type"] == "DELETED", event["object"])

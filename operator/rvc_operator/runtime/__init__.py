@@ -1,0 +1,1 @@
+"""The thin shell around the plans: cache, work queue, writes to Kubernetes, calls to our pods."""

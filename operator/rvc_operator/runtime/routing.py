@@ -1,0 +1,64 @@
+"""Whose decisions a change can alter: the keys to look at again, and no others.
+
+A voice's progress is written every few seconds and a busy voice may have thousands of Conversions, so a
+change is routed by what the other side reads of it, and those who wait for room are called in the order of
+their creation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rvc_operator.api.names import COMPONENT_LABEL, REVISION_LABEL, Component
+from rvc_operator.api.objects import Pod, view
+from rvc_operator.plan.demand import assigned_uid, is_active, is_waiting, oldest_first
+
+from .cache import Body, Cache, Change, Key, Kind, key_of, voice_of
+
+CALLED_FOR_A_SERVER = 64
+"""Waiting Conversions that a new server can mean work for: the most that one may take."""
+CALLED_FOR_ROOM = 2
+
+
+def affected(cache: Cache, change: Change) -> Iterator[Key]:
+    """Keys whose plans may come out differently after `change`, the changed object's own not counted."""
+    body = change.after or change.before
+    assert body is not None, "a change has a before or an after"
+    kind, namespace = change.key.kind, change.key.namespace
+    voice = voice_of(kind, body)
+    if not voice:
+        return
+    if kind is not Kind.VOICE:
+        yield Key(Kind.VOICE, namespace, voice)
+    if _read_by_conversions(kind, change.before) == _read_by_conversions(kind, change.after):
+        return
+    conversions = cache.of_voice(Kind.CONVERSION, namespace, voice)
+    if kind is Kind.POD:
+        uid = body["metadata"]["uid"]
+        yield from (_key(one) for one in conversions if assigned_uid(one) == uid)
+    waiting = [one for one in conversions if is_waiting(one)]
+    limits = {Kind.CONVERSION: CALLED_FOR_ROOM, Kind.POD: CALLED_FOR_A_SERVER}
+    yield from (_key(one) for one in oldest_first(waiting)[: limits.get(kind)])
+
+
+def _read_by_conversions(kind: Kind, body: Body | None) -> Any:
+    """The part of an object that decisions about (other) Conversions are made from."""
+    if body is None:
+        return None
+    status = body.get("status", {})
+    match kind:
+        case Kind.VOICE:
+            return body["metadata"]["generation"], status.get("conditions"), status.get("revision")
+        case Kind.CONVERSION:
+            return is_active(body), assigned_uid(body)
+        case Kind.DEPLOYMENT:
+            return body["metadata"].get("labels", {}).get(REVISION_LABEL)
+        case Kind.POD if body["metadata"]["labels"].get(COMPONENT_LABEL) == Component.SERVER:
+            pod = view(Pod, body)
+            return pod.ready, pod.status.pod_ip, pod.metadata.deleting
+    return None
+
+
+def _key(conversion: Mapping[str, Any]) -> Key:
+    return key_of(Kind.CONVERSION, conversion)

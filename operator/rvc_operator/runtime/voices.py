@@ -1,0 +1,82 @@
+"""VoiceModels: observe, plan, apply."""
+
+from __future__ import annotations
+
+from rvc_operator.api.names import COMPONENT_LABEL, Component, server_name
+from rvc_operator.api.objects import Deployment, Job, Pod, Service, view
+from rvc_operator.plan import demand
+from rvc_operator.plan.actions import VoicePlan
+from rvc_operator.plan.observed import ObservedVoice
+from rvc_operator.plan.step import newest_pod
+from rvc_operator.plan.voicemodel import plan_voice
+
+from .cache import Body, Key, Kind
+from .kube import NotFound
+from .shell import Shell
+
+APPLIED_KINDS = {kind.kind: kind for kind in (Kind.DEPLOYMENT, Kind.SERVICE)}
+
+
+async def reconcile_voice(shell: Shell, key: Key) -> float | None:
+    """Bring one VoiceModel forward; seconds until it wants to be looked at again."""
+    body = shell.cache.get(key)
+    if body is None or body["metadata"].get("deletionTimestamp"):
+        # The children go by their owner references.
+        return None
+    observed = await _observe(shell, key, body)
+    plan = plan_voice(observed, shell.config, shell.now())
+    return await _apply(shell, key, body, plan)
+
+
+async def _observe(shell: Shell, key: Key, body: Body) -> ObservedVoice:
+    uid = body["metadata"]["uid"]
+    conversions = shell.cache.of_voice(Kind.CONVERSION, key.namespace, key.name)
+    jobs = (view(Job, one) for one in shell.cache.of_voice(Kind.JOB, key.namespace, key.name))
+    pods = [view(Pod, one) for one in shell.cache.of_voice(Kind.POD, key.namespace, key.name)]
+    name = server_name(key.name)
+    deployment = shell.cache.get(Key(Kind.DEPLOYMENT, key.namespace, name))
+    service = shell.cache.get(Key(Kind.SERVICE, key.namespace, name))
+    mine = tuple(job for job in jobs if job.metadata.owner == uid)
+    trainers = _component(pods, Component.TRAINER)
+    return ObservedVoice(
+        body=body,
+        jobs=mine,
+        trainers=trainers,
+        deployment=view(Deployment, deployment) if deployment is not None else None,
+        service=view(Service, service) if service is not None else None,
+        servers=_component(pods, Component.SERVER),
+        active_conversions=sum(map(demand.is_active, conversions)),
+        revisions_in_use=demand.revisions_in_use(conversions),
+        progress=await shell.pods.progress(ip) if (ip := _trainer_ip(body, mine, trainers)) else None,
+    )
+
+
+def _component(pods: list[Pod], component: Component) -> tuple[Pod, ...]:
+    return tuple(pod for pod in pods if pod.metadata.labels.get(COMPONENT_LABEL) == component)
+
+
+def _trainer_ip(body: Body, jobs: tuple[Job, ...], trainers: tuple[Pod, ...]) -> str:
+    """Address of the running trainer, empty for none."""
+    wanted = body.get("status", {}).get("training", {}).get("jobName")
+    job = next((job for job in jobs if job.metadata.name == wanted and not job.finished), None)
+    pod = newest_pod(job, trainers)
+    return pod.status.pod_ip if pod is not None and pod.status.phase == "Running" else ""
+
+
+async def _apply(shell: Shell, key: Key, body: Body, plan: VoicePlan) -> float | None:
+    owner = body["metadata"]["uid"]
+    for manifest in plan.apply:
+        await shell.apply(APPLIED_KINDS[manifest["kind"]], manifest, owner)
+    for manifest in plan.create:
+        await shell.create(Kind.JOB, manifest, owner)
+    if plan.scale is not None:
+        await shell.scale(Key(Kind.DEPLOYMENT, key.namespace, server_name(key.name)), plan.scale)
+    try:
+        if not await shell.write_status(key, body, plan.status):
+            return 0.0
+    except NotFound:
+        return None
+    for name in plan.delete:
+        await shell.delete(Key(Kind.JOB, key.namespace, name))
+    await shell.tell(Kind.VOICE, body, plan.events)
+    return plan.requeue_seconds
