@@ -1,0 +1,103 @@
+"""Pull features of a source speaker towards those of the voice: neighbours in an index of its recordings.
+
+The index is a faiss `IVF<n>,Flat` file as RVC programs write and read it. Unlike theirs, a frame that
+matches a stored one exactly, or falls into an empty cell, gives numbers: the match, or the frame as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import faiss
+import numpy as np
+
+from rvc.errors import ArtifactCorrupt
+
+MOST_ROWS = 200_000
+"""More rows than this are replaced by cluster centres."""
+CENTRES = 10_000
+NEIGHBOURS = 8
+PROBES = 8
+"""Cells that a query looks into, kept in the file. RVC programs write 1, with which two of three true
+neighbours are missed; 8 costs little more, because most of a search is the choice of the cells.
+"""
+_ROWS_PER_CELL = 39
+"""faiss wants at least so many training rows for each cell."""
+_QUERY_ROWS = 1024
+_SMALLEST_SQUARED_DISTANCE = 1e-12
+
+
+def build_index(features: np.ndarray, seed: int) -> bytes:
+    """A faiss index file over features [rows, dimension]; the same rows and seed give the same index."""
+    rows = np.ascontiguousarray(features, dtype=np.float32)
+    if len(rows) > MOST_ROWS:
+        clustering = faiss.Kmeans(rows.shape[1], CENTRES, niter=20, seed=seed)
+        clustering.train(rows)
+        rows = np.asarray(clustering.centroids)
+    cells = max(1, min(int(16 * np.sqrt(len(rows))), len(rows) // _ROWS_PER_CELL))
+    index = faiss.IndexIVFFlat(faiss.IndexFlatL2(rows.shape[1]), rows.shape[1], cells)
+    index.nprobe = PROBES
+    index.cp.seed = seed
+    index.cp.min_points_per_centroid = 1
+    index.train(rows)
+    index.add(rows)
+    return bytes(faiss.serialize_index(index))
+
+
+class RetrievalIndex:
+    """A loaded index."""
+
+    def __init__(self, index: faiss.Index) -> None:
+        self._index = index
+
+    @classmethod
+    def load(cls, path: Path) -> RetrievalIndex:
+        """Read an index file; raises `ArtifactCorrupt` if faiss cannot, or if it holds no rows."""
+        return cls.from_bytes(path.read_bytes(), path.name)
+
+    @classmethod
+    def from_bytes(cls, content: bytes, name: str) -> RetrievalIndex:
+        """The index in a file's content; `name` is for the message of `ArtifactCorrupt`."""
+        try:
+            index = faiss.deserialize_index(np.frombuffer(content, np.uint8))
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise ArtifactCorrupt(f"{name} is not a faiss index ({reason}); train the voice again") from error
+        if index.ntotal == 0:
+            raise ArtifactCorrupt(f"{name} is an index without rows; train the voice again")
+        return cls(index)
+
+    @property
+    def dimension(self) -> int:
+        """Width of the rows."""
+        return int(self._index.d)
+
+    @property
+    def rows(self) -> int:
+        """Number of the rows."""
+        return int(self._index.ntotal)
+
+    def mix(self, features: np.ndarray, rate: float, neighbours: int = NEIGHBOURS) -> np.ndarray:
+        """`rate` of the neighbours' mean and `1 - rate` of the features, float32 [frames, dimension].
+
+        A neighbour weighs the inverse square of its squared distance, as in RVC. Frames without any
+        neighbour stay as they are.
+        """
+        if rate == 0.0 or len(features) == 0:
+            return features
+        mixed: np.ndarray = np.concatenate(list(self._mixed_blocks(features, np.float32(rate), neighbours)))
+        return mixed
+
+    def _mixed_blocks(self, features: np.ndarray, rate: np.float32, neighbours: int) -> Iterator[np.ndarray]:
+        for start in range(0, len(features), _QUERY_ROWS):
+            queries = np.ascontiguousarray(features[start : start + _QUERY_ROWS], dtype=np.float32)
+            squared_distances, ids, rows = self._index.search_and_reconstruct(queries, neighbours)
+            missing = ids < 0
+            rows[missing] = 0.0
+            weights = np.maximum(squared_distances.astype(np.float64), _SMALLEST_SQUARED_DISTANCE) ** -2
+            weights[missing] = 0.0
+            total = weights.sum(axis=1, keepdims=True)
+            shares = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+            means = np.matmul(shares.astype(np.float32)[:, None, :], rows)[:, 0]
+            yield np.where(total > 0, rate * means + (1 - rate) * queries, queries)

@@ -1,0 +1,53 @@
+"""What every kind of storage can do; the semantics are those of object stores.
+
+Keys are paths without a leading slash; folders exist only as prefixes of keys. A prefix is empty or ends in
+`/`, so that `voices/ann/` never matches `voices/anna/`. All methods raise `PermissionDenied` and
+`StoreUnavailable`, and `InvalidConfiguration` for a key that is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """An object as a listing shows it."""
+
+    key: str
+    size: int
+    """Bytes."""
+    etag: str
+    """Another text whenever the content may be another."""
+
+
+class Store(Protocol):
+    """A place for objects."""
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Objects below a prefix in the order of their keys, none if there are none; lazily."""
+
+    def stat(self, key: str) -> ObjectInfo | None:
+        """The object, None if it does not exist."""
+
+    def download(self, key: str, path: Path) -> None:
+        """Bring an object to a local file, whole or not at all; raises `ObjectNotFound`."""
+
+    def upload(self, path: Path, key: str, *, overwrite: bool = True) -> ObjectInfo:
+        """Publish a local file, verified by size and sha256.
+
+        Without `overwrite` an object that exists stays: the same content is success, other content raises
+        `ObjectExists`.
+        """
+
+    def read_bytes(self, key: str) -> bytes:
+        """Content of a small object; raises `ObjectNotFound`."""
+
+    def write_bytes(self, key: str, data: bytes, *, overwrite: bool = True) -> ObjectInfo:
+        """Publish a small object, as `upload` does."""
+
+    def delete(self, key: str) -> None:
+        """Remove an object; no error if it does not exist."""
