@@ -19,6 +19,7 @@ from tests.cluster.control_plane import ControlPlane
 from tests.cluster.layout import ClusterError
 
 from .objects import conversion, voice
+from .test_rules import INVALID
 
 pytestmark = pytest.mark.cluster
 NAMESPACE = "api"
@@ -109,6 +110,29 @@ def test_kubectl_get_reads_well(server: ControlPlane) -> None:
     assert "Epoch 9 of 20." in wide
     both = server.kubectl("get", "rvc", "-n", NAMESPACE, "-o", "name").split()
     assert {"voicemodel.voice.rvc.dev/columns", "conversion.voice.rvc.dev/columns"} <= set(both)
+
+
+@pytest.fixture
+def with_rules(server: ControlPlane) -> ControlPlane:
+    """The server, if it has kept the CEL rules."""
+    kept = server.kubectl("get", "crd", "voicemodels.voice.rvc.dev", "-o", "yaml")
+    if "x-kubernetes-validations" not in kept:
+        pytest.skip("this API server is older than CEL rules (1.25); see KUBE_BIN_DIR")
+    return server
+
+
+@pytest.mark.parametrize(("data", "message"), INVALID.values(), ids=INVALID)
+def test_rules_are_enforced_at_the_door(with_rules: ControlPlane, data: dict[str, Any], message: str) -> None:
+    with pytest.raises(ClusterError) as refusal:
+        send(with_rules, data, "broken")
+    assert message.partition(": ")[2] in str(refusal.value)
+
+
+def test_what_a_conversion_does_cannot_be_changed(with_rules: ControlPlane) -> None:
+    send(with_rules, conversion(), "immutable")
+    change = json.dumps({"spec": {"parameters": {"transposeSemitones": 12}}})
+    with pytest.raises(ClusterError, match="parameters must not change"):
+        with_rules.kubectl("patch", "conv", "immutable", "-n", NAMESPACE, "--type=merge", "-p", change)
 
 
 def patch_status(server: ControlPlane, kind: str, status: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The samples are what the operator accepts, and a real API server too."""
+"""Samples and rights: what the operator accepts, and what a real API server makes of the manifests."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import yaml
 from rvc_operator.api.conversion import Conversion
 from rvc_operator.api.voicemodel import VoiceModel
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.layout import ClusterError
 
 from .documents import MANIFESTS, ROOT, build
 
@@ -46,20 +47,53 @@ def test_everything_is_on_the_sample_claim() -> None:
     assert all(uri.startswith(f"pvc://{CLAIM}/") for uri in uris)
 
 
-@pytest.mark.cluster
-def test_a_real_server_takes_everything_and_a_second_apply_changes_nothing(
-    control_plane: ControlPlane,
-) -> None:
-    kubectl = control_plane.kubectl
+@pytest.fixture(scope="module")
+def installed(control_plane: ControlPlane) -> Iterator[ControlPlane]:
+    """A real API server with the CRDs and the operator's manifests."""
+    kubectl, overlay = control_plane.kubectl, str(MANIFESTS / "overlays/local")
     kubectl("apply", "-k", str(ROOT / "crds"), "--validate=false")
     kubectl("wait", "crd", "--all", "--for=condition=Established", "--timeout=30s")
+    kubectl("apply", "-k", overlay)
+    yield control_plane
+    kubectl("delete", "-k", overlay, "--ignore-not-found")
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize(
+    ("allowed", "question"),
+    [
+        ("yes", "list voicemodels.voice.rvc.dev --all-namespaces"),
+        ("yes", "patch conversions.voice.rvc.dev --subresource=status --namespace=default"),
+        ("yes", "create jobs.batch --namespace=default"),
+        ("yes", "patch deployments.apps --namespace=default"),
+        ("yes", "create events.events.k8s.io --namespace=default"),
+        ("no", "patch voicemodels.voice.rvc.dev --namespace=default"),
+        ("no", "get secrets --namespace=default"),
+        ("no", "list configmaps --namespace=default"),
+        ("no", "get pods --subresource=log --namespace=default"),
+        ("no", "create pods --subresource=exec --namespace=default"),
+        ("no", "delete pods --namespace=default"),
+        ("no", "create roles.rbac.authorization.k8s.io --namespace=default"),
+    ],
+)
+def test_what_the_operator_may_do(installed: ControlPlane, allowed: str, question: str) -> None:
+    account = "system:serviceaccount:rvc-system:rvc-operator"
     try:
-        for folder in ("overlays/local", "samples"):
-            kubectl("apply", "-k", str(MANIFESTS / folder))
+        answer = installed.kubectl("auth", "can-i", f"--as={account}", *question.split())
+    except ClusterError:
+        # kubectl's exit code is its answer.
+        answer = "no"
+    assert answer.strip() == allowed
+
+
+@pytest.mark.cluster
+def test_a_real_server_takes_the_samples_and_a_second_apply_changes_nothing(installed: ControlPlane) -> None:
+    kubectl = installed.kubectl
+    try:
         kubectl("apply", "-f", str(SAMPLES / "claim.yaml"))
+        kubectl("apply", "-k", str(SAMPLES))
         again = kubectl("apply", "-k", str(SAMPLES)).splitlines()
         assert [line.split()[-1] for line in again] == ["unchanged"] * 3
     finally:
         kubectl("delete", "-k", str(SAMPLES), "--ignore-not-found")
         kubectl("delete", "-f", str(SAMPLES / "claim.yaml"), "--ignore-not-found", "--wait=false")
-        kubectl("delete", "-k", str(MANIFESTS / "overlays/local"), "--ignore-not-found", "--wait=false")
