@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import subprocess
 import sys
 import tempfile
@@ -34,6 +33,7 @@ from rvc.base_models import (
 )
 from rvc.base_models.convert import fcpe_tensors, whisper_encoder_tensors
 from rvc.errors import ArtifactCorrupt, InvalidConfiguration, StoreUnavailable
+from rvc.store.local import write_atomically
 
 
 @dataclass(frozen=True)
@@ -130,21 +130,6 @@ def fetch_base_models(folder: Path, report: Callable[[str], None]) -> BaseModelM
         write_atomically(folder / MANIFEST_NAME, msgspec.json.format(msgspec.json.encode(manifest), indent=2))
     report(f"Base models are in {folder}")
     return manifest
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole, on disk, or not at all."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _complete(folder: Path) -> BaseModelManifest | None:
