@@ -1,0 +1,157 @@
+"""One run of training `Light`: AdamW on spectral distances, and a moving average of the weights, which is the
+voice."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from rvc.architectures.interface import ROWS_PER_SECOND, Losses, TrainingSet
+from rvc.contract import Precision, TrainingSettings
+from rvc.errors import InvalidConfiguration
+from rvc.light.batches import SEGMENT_ROWS, Batch, Batches
+from rvc.light.decoder import Decoder
+from rvc.light.excitation import pulse_train
+from rvc.light.geometry import Geometry
+from rvc.light.losses import SpectralLoss
+from rvc.light.network import Network
+
+_LEARNING_RATE = 1.5e-3
+_FINAL_LEARNING_RATE = 0.1
+"""Of the initial one, reached on a straight line over all steps."""
+_WARM_UP_STEPS = 100
+_WARM_UP_SHARE = 0.1
+_BETAS = (0.9, 0.98)
+_WEIGHT_DECAY = 0.01
+_LARGEST_GRADIENT = 1.0
+_AVERAGE_DECAY = 0.998
+_BIAS_SECONDS = 60
+
+
+class LightTraining:
+    """A `TrainingRun` of `Light`."""
+
+    def __init__(self, dataset: TrainingSet, settings: TrainingSettings, device: torch.device) -> None:
+        self._dataset = dataset
+        self._geometry = Geometry(dataset.sample_rate_hertz)
+        self._device = device
+        self._lower_precision = _lower_precision(settings.precision, device)
+        batch_seconds = settings.batch_size * SEGMENT_ROWS / ROWS_PER_SECOND
+        self._steps_per_epoch = max(1, round(dataset.seconds / batch_seconds))
+        self._total_steps = settings.epochs * self._steps_per_epoch
+        self._steps_done = 0
+        self._generator = torch.Generator().manual_seed(settings.seed)
+        self._batches = Batches(dataset, settings.batch_size, self._generator, device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            network = Network(dataset.content.shape[1], self._geometry)
+        _start_at_mean_spectrum(network, dataset, self._geometry)
+        self._network = network.to(device)
+        self._average = copy.deepcopy(self._network).requires_grad_(False)
+        self._decoder = Decoder(self._geometry).to(device)
+        self._loss = SpectralLoss(self._geometry).to(device)
+        self._optimizer = torch.optim.AdamW(
+            self._network.parameters(), _LEARNING_RATE, betas=_BETAS, weight_decay=_WEIGHT_DECAY, fused=True
+        )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in one pass over the seconds of the training set."""
+        return self._steps_per_epoch
+
+    @property
+    def steps_done(self) -> int:
+        """Optimiser steps so far."""
+        return self._steps_done
+
+    def step(self) -> Losses:
+        """One optimiser step on a random batch."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate(self._steps_done, self._total_steps)
+        batch = self._batches.draw()
+        with torch.no_grad():
+            recorded = self._loss.magnitudes(batch.audio)
+        spectral, mel = self._loss(self._loss.magnitudes(self._synthesize(batch)), recorded)
+        self._optimizer.zero_grad()
+        (spectral + mel).backward()
+        nn.utils.clip_grad_norm_(self._network.parameters(), _LARGEST_GRADIENT)
+        self._optimizer.step()
+        self._steps_done += 1
+        self._update_average()
+        return {"spectral": spectral.detach(), "mel": mel.detach()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next step depends on."""
+        return {
+            "steps_done": self._steps_done,
+            "network": self._network.state_dict(),
+            "average": self._average.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "generator": self._generator.get_state(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue exactly where `state_dict` was taken."""
+        self._network.load_state_dict(state["network"])
+        self._average.load_state_dict(state["average"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._generator.set_state(state["generator"].cpu())
+        self._steps_done = state["steps_done"]
+
+    def export(self) -> dict[str, torch.Tensor]:
+        """Averaged weights, float32 on the CPU."""
+        return {name: tensor.cpu().contiguous() for name, tensor in self._average.state_dict().items()}
+
+    def _synthesize(self, batch: Batch) -> torch.Tensor:
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._lower_precision):
+            log_magnitudes = self._network(batch.features)
+        pulses = pulse_train(
+            batch.f0_hertz, batch.voiced, batch.phase_cycles, self._geometry.sample_rate_hertz
+        )
+        return torch.as_tensor(self._decoder(log_magnitudes, pulses, batch.noise))
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # Early on the average follows quickly, or it would remember the untrained network.
+        decay = min(_AVERAGE_DECAY, (1 + self._steps_done) / (10 + self._steps_done))
+        torch._foreach_lerp_(list(self._average.parameters()), list(self._network.parameters()), 1 - decay)
+
+
+def learning_rate(steps_done: int, total_steps: int) -> float:
+    """Rate of the next step: a short rise, then straight down to a tenth."""
+    warm_up = max(1, min(_WARM_UP_STEPS, round(_WARM_UP_SHARE * total_steps)))
+    rise = min(1.0, (steps_done + 1) / warm_up)
+    return _LEARNING_RATE * rise * (1 - (1 - _FINAL_LEARNING_RATE) * steps_done / total_steps)
+
+
+def _lower_precision(precision: Precision, device: torch.device) -> bool:
+    """Whether the network computes in bfloat16."""
+    if precision == Precision.FP16:
+        raise InvalidConfiguration("precision FP16 is not for architecture Light; use Auto, BF16 or FP32")
+    if precision != Precision.AUTO:
+        return precision == Precision.BF16
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # Where bfloat16 is emulated it is several times slower than float32.
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+@torch.no_grad()
+def _start_at_mean_spectrum(network: Network, dataset: TrainingSet, geometry: Geometry) -> None:
+    """Set the last bias so that the untrained network already has the speaker's average colour.
+
+    Harmonics start half a neper above the mean log spectrum of the first minute, noise half a neper below.
+    """
+    audio = np.ascontiguousarray(dataset.audio[: _BIAS_SECONDS * dataset.sample_rate_hertz])
+    window = torch.hann_window(geometry.fft_size)
+    spectrum = torch.stft(
+        torch.from_numpy(audio), geometry.fft_size, geometry.hop, window=window, return_complex=True
+    )
+    mean = spectrum.abs().clamp_min(1e-4).log().mean(-1) - window.square().sum().sqrt().log()
+    bins = (geometry.band_hertz() / geometry.bin_hertz()[1]).round().long().clamp_max(geometry.bins - 1)
+    network.leave.bias.copy_(torch.cat([mean[bins] + 0.5, mean[bins] - 0.5]))
