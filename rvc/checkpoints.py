@@ -1,0 +1,127 @@
+"""Training states on disk: whole or absent, and refused when they are not this training's.
+
+A checkpoint holds all that the next step depends on, and what it was trained on and how. Going on from
+another dataset's or other settings' checkpoint would give a voice that nobody asked for, so that is an error,
+as is a damaged file; only a checkpoint that does not exist means to begin at the beginning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from rvc.errors import ArtifactCorrupt
+
+_FORMAT = 1
+_KEPT = 2
+_NAME = re.compile(r"epoch-(\d{8})-([0-9a-f]{64})\.checkpoint")
+
+
+class CheckpointStore(Protocol):
+    """Where an attempt leaves its checkpoints for the next one."""
+
+    def latest(self) -> Path | None:
+        """The newest checkpoint, verified, or None if there is none."""
+
+    def save(self, path: Path, epoch: int) -> None:
+        """Keep a copy of the file, whole or not at all; `epoch` says how many epochs are complete in it."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training between two steps."""
+
+    identity: str
+    """Digest of everything that must be equal for training to go on: dataset, networks, settings."""
+    epochs_done: int
+    run: dict[str, Any]
+    """State of the `TrainingRun`."""
+    losses: dict[str, Any]
+    """State of the report on the epoch under way."""
+
+
+def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write the file `path`."""
+    torch.save({"format": _FORMAT, **vars(checkpoint)}, path)
+
+
+def read_checkpoint(path: Path, identity: str, device: torch.device) -> Checkpoint:
+    """Read a checkpoint of the training `identity`. Nothing in it is executed.
+
+    Raises ArtifactCorrupt for a file that is damaged, no checkpoint, or another training's.
+    """
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+        raise ArtifactCorrupt(
+            f"the checkpoint {path.name} cannot be read ({str(error).splitlines()[0]}); delete it to go on "
+            "from the "
+            "one before, or delete all checkpoints to train from the beginning"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise ArtifactCorrupt(f"{path.name} is not a checkpoint of this release; delete it to train anew")
+    if content["identity"] != identity:
+        raise ArtifactCorrupt(
+            f"the checkpoint {path.name} belongs to another training (recordings, base models or settings "
+            "differ); "
+            "delete the checkpoints to train from the beginning"
+        )
+    return Checkpoint(identity, content["epochs_done"], content["run"], content["losses"])
+
+
+class FolderCheckpoints:
+    """Checkpoints in a local folder, the newest two; each carries its digest in its name."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def latest(self) -> Path | None:
+        """The newest checkpoint. Raises ArtifactCorrupt if it is not what was saved."""
+        saved = self._saved()
+        if not saved:
+            return None
+        newest = saved[-1]
+        if _digest(newest) != _digest_in_name(newest):
+            raise ArtifactCorrupt(
+                f"the checkpoint {newest} is damaged (its contents do not have the digest of its name); "
+                "delete it to "
+                "go on from the one before"
+            )
+        return newest
+
+    def save(self, path: Path, epoch: int) -> None:
+        """Copy `path` into the folder; older checkpoints than the newest two go."""
+        handle, temporary = tempfile.mkstemp(dir=self._folder, suffix=".partial")
+        with os.fdopen(handle, "wb") as file:
+            file.write(path.read_bytes())
+            file.flush()
+            os.fsync(file.fileno())
+        target = self._folder / f"epoch-{epoch:08d}-{_digest(path)}.checkpoint"
+        os.replace(temporary, target)
+        for old in self._saved()[:-_KEPT]:
+            old.unlink()
+
+    def _saved(self) -> list[Path]:
+        """Oldest first; of two of one epoch, one saved on a stop in the next, the later file counts."""
+        found = [path for path in self._folder.iterdir() if _NAME.fullmatch(path.name)]
+        return sorted(found, key=lambda path: (path.name.split("-")[1], path.stat().st_mtime_ns))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest_in_name(path: Path) -> str:
+    match = _NAME.fullmatch(path.name)
+    assert match is not None
+    return match[2]

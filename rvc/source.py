@@ -1,0 +1,112 @@
+"""What conversion must know of a whole recording before it can synthesize any part of it.
+
+Pitch, voicing and loudness are kept in memory (a megabyte an hour and feature); samples and content, which
+are large, in files of a scratch folder, mapped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvc.architectures import FRAMES_PER_ROW, FRAMES_PER_SECOND
+from rvc.audio import ANALYSIS_RATE_HERTZ, SpooledAudio
+from rvc.content import ContentEncoder
+from rvc.pitch import PitchExtractor
+from rvc.signal import (
+    ANALYSIS_HOP,
+    Floats,
+    Moments,
+    MomentsOfRows,
+    active_frames,
+    frame_levels,
+    gate_f0,
+    interpolate_unvoiced,
+    median_filter_f0,
+    phase_at_frames,
+    remove_rumble,
+)
+
+_BLOCK_FRAMES = 6000
+
+
+@dataclass(frozen=True)
+class Source:
+    """A recording, analysed. `frames` is even and covers the whole recording."""
+
+    frames: int
+    audio: Floats
+    """[frames * 160] at 16 kHz without rumble, zeros after the end."""
+    f0_hertz: Floats
+    """[frames], transposed, interpolated where unvoiced."""
+    voiced: NDArray[np.bool_]
+    phase_cycles: NDArray[np.float64]
+    levels: Floats
+    """[frames] dB."""
+    level_moments: Moments
+    content: NDArray[np.float16]
+    """[frames / 2, dimension] as the encoder gave it."""
+    content_moments: Moments
+
+
+def analyse(
+    spool: SpooledAudio,
+    scratch: Path,
+    encoder: ContentEncoder,
+    pitch: PitchExtractor,
+    *,
+    transpose_semitones: int,
+    filter_radius: int,
+) -> Source:
+    """Analyse a recording of any length; files in `scratch` live as long as the result is used."""
+    frames = -(-spool.source_frames * FRAMES_PER_SECOND // spool.source_rate_hertz)
+    frames += frames % FRAMES_PER_ROW
+    audio = _without_rumble(spool.samples, frames * ANALYSIS_HOP, scratch / "analysis.f32")
+    levels = np.concatenate(
+        [
+            frame_levels(audio, first, min(_BLOCK_FRAMES, frames - first))
+            for first in range(0, frames, _BLOCK_FRAMES)
+        ]
+    )
+    active = active_frames(levels)
+    heard = median_filter_f0(gate_f0(pitch(audio)[:frames], levels), filter_radius)
+    f0 = interpolate_unvoiced(heard) * np.float32(2 ** (transpose_semitones / 12))
+    of_levels = MomentsOfRows(1)
+    of_levels.add(levels[active, None])
+    content, content_moments = _content(audio, active[::FRAMES_PER_ROW], encoder, scratch / "content.f16")
+    return Source(
+        frames=frames,
+        audio=audio,
+        f0_hertz=f0,
+        voiced=heard > 0,
+        phase_cycles=phase_at_frames(f0),
+        levels=levels,
+        level_moments=of_levels.result(),
+        content=content,
+        content_moments=content_moments,
+    )
+
+
+def _without_rumble(samples: Floats, length: int, path: Path) -> Floats:
+    audio = np.memmap(path, np.float32, "w+", shape=(length,))
+    given = min(length, len(samples))
+    audio[:given] = samples[:given]
+    remove_rumble(audio[:given], ANALYSIS_RATE_HERTZ)
+    return audio
+
+
+def _content(
+    audio: Floats, active: NDArray[np.bool_], encoder: ContentEncoder, path: Path
+) -> tuple[NDArray[np.float16], Moments]:
+    """Content of the whole recording, and its moments where there is speech."""
+    content = np.memmap(path, np.float16, "w+", shape=(len(active), encoder.dimension))
+    moments = MomentsOfRows(encoder.dimension)
+    row = 0
+    for block in encoder.encode_blocks(audio):
+        content[row : row + len(block)] = block
+        moments.add(block[active[row : row + len(block)]])
+        row += len(block)
+    return content, moments.result()

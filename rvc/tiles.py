@@ -1,0 +1,149 @@
+"""A voice applied to an analysed recording, tile by tile.
+
+Each tile is synthesized with as much context as the network can see, and the context is thrown away: tiles
+join as if there were none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from rvc.architectures import FRAMES_PER_ROW, FRAMES_PER_SECOND, Architecture, Synthesizer, Window
+from rvc.errors import ArtifactCorrupt
+from rvc.retrieval import RetrievalIndex
+from rvc.signal import Floats, Moments
+from rvc.source import Source
+from rvc.voice import Voice
+
+TILE_FRAMES = 1000
+_SYNTHESIZER_PREFIX = "synthesizer."
+"""Of the tensors that are the architecture's own; the others are the statistics of the voice."""
+_CONTENT_MOMENTS = "content"
+_LEVEL_MOMENTS = "level"
+
+_PRIOR_CONTENT_ROWS = 100.0
+_PRIOR_LEVEL_FRAMES = 100.0
+"""A source counts as if it had been so much longer and had there the voice's statistics. A short recording
+does not tell enough about its speaker."""
+_NO_PROTECTION = 0.5
+_NOISE_SEED = 0
+"""The same for all conversions: converting again gives the same samples."""
+
+
+@dataclass(frozen=True)
+class TileSettings:
+    """What a person may ask of a conversion, as far as features are concerned."""
+
+    index_rate: float
+    """Share of retrieved content, 0 to 1."""
+    protect: float
+    """Share of it left in unvoiced frames; 0.5 leaves all."""
+    speaker_id: int
+
+
+@dataclass(frozen=True)
+class VoiceTiles:
+    """A loaded voice."""
+
+    synthesizer: Synthesizer
+    index: RetrievalIndex
+    standardizes_content: bool
+    content_moments: Moments
+    level_moments: Moments
+    tile_frames: int = TILE_FRAMES
+
+    @classmethod
+    def load(cls, voice: Voice, architecture: Architecture, device: torch.device) -> VoiceTiles:
+        """Raises ArtifactCorrupt where the voice's tensors are not what they should be."""
+        tensors = voice.tensors()
+        return cls(
+            synthesizer=architecture.load(
+                synthesizer_tensors(tensors), voice.manifest.sample_rate_hertz, device
+            ),
+            index=voice.index(),
+            standardizes_content=architecture.standardizes_content,
+            content_moments=_moments(tensors, _CONTENT_MOMENTS),
+            level_moments=_moments(tensors, _LEVEL_MOMENTS),
+        )
+
+    @property
+    def sample_rate_hertz(self) -> int:
+        """Rate of the sound."""
+        return self.synthesizer.sample_rate_hertz
+
+    def synthesize(self, source: Source, settings: TileSettings) -> Iterator[Floats]:
+        """The whole recording in the voice, [frames * rate / 100] samples in consecutive blocks."""
+        content = source.content_moments.shrunk(self.content_moments, _PRIOR_CONTENT_ROWS)
+        spread = Moments(0, source.level_moments.mean, self.level_moments.deviation)
+        level = source.level_moments.shrunk(spread, _PRIOR_LEVEL_FRAMES)
+        loudness = level.standardize(source.levels[:, None])[:, 0]
+        hop = self.sample_rate_hertz // FRAMES_PER_SECOND
+        for start in range(0, source.frames, self.tile_frames):
+            end = min(start + self.tile_frames, source.frames)
+            first = max(0, start - self.synthesizer.context_frames)
+            last = min(source.frames, end + self.synthesizer.context_frames)
+            window = Window(
+                first_frame=first,
+                content=self._content(source, first, last, content, settings),
+                f0_hertz=source.f0_hertz[first:last],
+                voiced=source.voiced[first:last],
+                phase_cycles=source.phase_cycles[first:last],
+                loudness=loudness[first:last],
+                speaker_id=settings.speaker_id,
+                seed=_NOISE_SEED,
+            )
+            sound = self.synthesizer.synthesize(window)
+            yield sound[(start - first) * hop : (end - first) * hop]
+
+    def _content(
+        self, source: Source, first: int, last: int, moments: Moments, settings: TileSettings
+    ) -> Floats:
+        """Content of the frames [first, last), retrieved and protected."""
+        # One row more on the right: frames between two rows need both.
+        first_row = first // FRAMES_PER_ROW
+        last_row = min(len(source.content), -(-last // FRAMES_PER_ROW) + 1)
+        rows = source.content[first_row:last_row].astype(np.float32)
+        if self.standardizes_content:
+            rows = moments.standardize(rows)
+        inside = slice(first - first_row * FRAMES_PER_ROW, last - first_row * FRAMES_PER_ROW)
+        spoken = self.synthesizer.expand_content(rows)[inside]
+        if not settings.index_rate:
+            return spoken
+        retrieved = self.synthesizer.expand_content(self.index.mix(rows, settings.index_rate))[inside]
+        if settings.protect >= _NO_PROTECTION:
+            return retrieved
+        weight = np.where(source.voiced[first:last], 1.0, settings.protect).astype(np.float32)[:, None]
+        return weight * retrieved + (1 - weight) * spoken
+
+
+def voice_tensors(
+    synthesizer: Mapping[str, torch.Tensor], content: Moments, levels: Moments
+) -> dict[str, torch.Tensor]:
+    """All tensors of a voice file: the architecture's own and the speaker's statistics."""
+    named = {f"{_SYNTHESIZER_PREFIX}{name}": tensor for name, tensor in synthesizer.items()}
+    for name, moments in ((_CONTENT_MOMENTS, content), (_LEVEL_MOMENTS, levels)):
+        named[f"{name}.count"] = torch.tensor([moments.count], dtype=torch.float32)
+        named[f"{name}.mean"] = torch.from_numpy(moments.mean)
+        named[f"{name}.deviation"] = torch.from_numpy(moments.deviation)
+    return named
+
+
+def synthesizer_tensors(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Those of a voice file that are the architecture's own, by its names."""
+    return {
+        name.removeprefix(_SYNTHESIZER_PREFIX): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(_SYNTHESIZER_PREFIX)
+    }
+
+
+def _moments(tensors: Mapping[str, torch.Tensor], name: str) -> Moments:
+    try:
+        count, mean, deviation = (tensors[f"{name}.{part}"] for part in ("count", "mean", "deviation"))
+    except KeyError as error:
+        raise ArtifactCorrupt(f"the voice has no tensor {error}; train the voice again") from error
+    return Moments(float(count), mean.numpy(), deviation.numpy())

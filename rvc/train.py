@@ -1,0 +1,251 @@
+"""Train a voice from a folder of recordings.
+
+    1. find the recordings                                        rvc.dataset
+    2. extract their features, cut out pauses, join them          rvc.features
+    3. train, epoch by epoch, with checkpoints                    rvc.architectures, rvc.checkpoints
+    4. index the content for retrieval                            rvc.retrieval
+    5. let the finished voice speak a part of the recordings
+    6. write the voice's folder, the manifest last                rvc.voice
+
+An attempt that is stopped or dies is continued by the next one: features are found in the work folder, and
+training goes on from the last checkpoint to the very same result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from rvc.architectures import Architecture, TrainingRun, architecture
+from rvc.checkpoints import Checkpoint, CheckpointStore, read_checkpoint, write_checkpoint
+from rvc.content import load_content_encoder
+from rvc.contract import Consent, Progress, Stage, TrainingSettings
+from rvc.dataset import find_recordings
+from rvc.device import accelerator_errors
+from rvc.errors import InvalidConfiguration, RvcError, Terminated
+from rvc.evaluation import reconstruction_distance
+from rvc.features import Extractor, PreparedDataset, prepare_training_set
+from rvc.losses import EpochLosses
+from rvc.pitch import load_pitch
+from rvc.progress import ProgressReporter
+from rvc.retrieval import build_index
+from rvc.tiles import voice_tensors
+from rvc.voice import (
+    INDEX_NAME,
+    TENSORS_NAME,
+    DatasetSummary,
+    EncoderReference,
+    VoiceManifest,
+    open_voice,
+    write_manifest,
+)
+
+log = logging.getLogger(__name__)
+
+REFUSALS_NAME = "dataset.json"
+"""File of the voice that lists the recordings that were not used, and why."""
+_PACKAGES = ("rvc-operator", "torch", "numpy", "faiss-cpu")
+
+
+def train_voice(
+    dataset_folder: Path,
+    voice_folder: Path,
+    work_folder: Path,
+    settings: TrainingSettings,
+    *,
+    name: str,
+    revision: str,
+    base_models: Path | None,
+    device: torch.device,
+    on_progress: Callable[[Progress], None],
+    checkpoints: CheckpointStore,
+    stop: Callable[[], bool],
+    consent: Consent | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> VoiceManifest:
+    """Learn the voice in `dataset_folder` and write it to `voice_folder`; returns its manifest.
+
+    `work_folder` is for features and scratch files and may be kept for the next attempt. `stop` is asked
+    between steps; once it is true a checkpoint is saved and Terminated raised.
+
+    Raises InvalidDataset, InvalidConfiguration, ArtifactCorrupt (a checkpoint that is damaged or another
+    training's), AcceleratorError, Terminated.
+    """
+    synthesizer = architecture(settings.architecture)
+    _require_rate(synthesizer, settings)
+    progress = ProgressReporter(on_progress, settings.epochs, clock)
+    for folder in (voice_folder, work_folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+    # 1. Recordings.
+    progress.stage(Stage.PREPARING)
+    recordings = find_recordings(dataset_folder)
+
+    # 2. Features.
+    with accelerator_errors():
+        extractor = Extractor(
+            load_content_encoder(settings.content_encoder, base_models, device),
+            load_pitch(settings.pitch_method, base_models, device),
+            settings.sample_rate_hertz,
+        )
+
+        def recording_done(number: int) -> None:
+            progress.share(Stage.EXTRACTING_FEATURES, number, len(recordings))
+            if stop():
+                raise Terminated(
+                    "stopped while extracting features; those extracted are kept in the work folder"
+                )
+
+        dataset = prepare_training_set(
+            recordings,
+            extractor,
+            work_folder,
+            standardize=synthesizer.standardizes_content,
+            on_recording=recording_done,
+        )
+    for refusal in dataset.refusals:
+        log.warning("recording not used: %s (%s)", refusal.message, refusal.reason)
+
+    # 3. Training.
+    identity = _identity(dataset, extractor, settings)
+    checkpoint = work_folder / "training.checkpoint"
+    with accelerator_errors():
+        run = synthesizer.start_training(dataset.training_set, settings, device)
+        losses = _train(run, settings, identity, checkpoints, checkpoint, device, progress, stop)
+    tensors = voice_tensors(run.export(), dataset.content_moments, dataset.level_moments)
+    save_file(tensors, voice_folder / TENSORS_NAME)
+
+    # 4. Index.
+    progress.stage(Stage.INDEXING)
+    content = dataset.training_set.content.astype(np.float32)
+    (voice_folder / INDEX_NAME).write_bytes(build_index(content, settings.seed))
+    _write_refusals(dataset, voice_folder / REFUSALS_NAME)
+
+    # 5. The finished voice speaks.
+    progress.stage(Stage.EVALUATING)
+    distance = reconstruction_distance(synthesizer, tensors, dataset.training_set, device)
+
+    # 6. The voice's folder.
+    progress.stage(Stage.PUBLISHING)
+    manifest = VoiceManifest(
+        name=name,
+        revision=revision,
+        architecture=settings.architecture,
+        sample_rate_hertz=settings.sample_rate_hertz,
+        content_encoder=EncoderReference(
+            name=extractor.content.name,
+            digest=extractor.content.digest,
+            dimension=extractor.content.dimension,
+        ),
+        pitch_method=extractor.pitch.name,
+        parameters=settings,
+        metrics=dict(losses)
+        | {"reconstructionDecibels": distance, "refusedRecordings": len(dataset.refusals)},
+        dataset=DatasetSummary(
+            digest=dataset.training_set.digest,
+            seconds=round(dataset.training_set.seconds, 2),
+            clips=len(dataset.training_set.clip_rows) - 1,
+        ),
+        software={package: _version(package) for package in _PACKAGES},
+        consent=consent or Consent(),
+    )
+    written = write_manifest(voice_folder, manifest)
+    open_voice(voice_folder)
+    return written
+
+
+def _train(
+    run: TrainingRun,
+    settings: TrainingSettings,
+    identity: str,
+    checkpoints: CheckpointStore,
+    scratch: Path,
+    device: torch.device,
+    progress: ProgressReporter,
+    stop: Callable[[], bool],
+) -> Mapping[str, float]:
+    """Run all epochs that are left; returns the mean losses of the last one."""
+    losses = EpochLosses()
+    if (latest := checkpoints.latest()) is not None:
+        found = read_checkpoint(latest, identity, device)
+        run.load_state_dict(found.run)
+        losses.load_state_dict(found.losses)
+        log.info("training goes on after epoch %d, step %d", found.epochs_done, run.steps_done)
+
+    def save() -> None:
+        epochs_done = run.steps_done // run.steps_per_epoch
+        write_checkpoint(Checkpoint(identity, epochs_done, run.state_dict(), losses.state_dict()), scratch)
+        checkpoints.save(scratch, epochs_done)
+        scratch.unlink()
+
+    steps = settings.epochs * run.steps_per_epoch
+    progress.start_training(run.steps_done, steps)
+    while run.steps_done < steps:
+        if stop():
+            save()
+            raise Terminated(
+                f"stopped after {run.steps_done} of {steps} steps; the next attempt goes on from there"
+            )
+        losses.add(run.step())
+        epoch, rest = divmod(run.steps_done, run.steps_per_epoch)
+        if rest == 0:
+            _require_finite(losses.end_epoch(), epoch)
+            log.info("epoch %d of %d: %s", epoch, settings.epochs, losses.last)
+            if epoch % settings.save_every_epochs == 0 or epoch == settings.epochs:
+                save()
+        progress.training(run.steps_done, epoch, losses.last)
+    return losses.last
+
+
+def _require_rate(synthesizer: Architecture, settings: TrainingSettings) -> None:
+    if settings.sample_rate_hertz not in synthesizer.sample_rates_hertz:
+        rates = ", ".join(map(str, synthesizer.sample_rates_hertz))
+        raise InvalidConfiguration(
+            f"sampleRateHertz {settings.sample_rate_hertz} is not for architecture {synthesizer.name}; use "
+            f"one of {rates}"
+        )
+
+
+def _require_finite(losses: Mapping[str, float], epoch: int) -> None:
+    if not all(np.isfinite(value) for value in losses.values()):
+        raise RvcError(
+            f"training diverged in epoch {epoch} (losses {dict(losses)}); try precision FP32 or a larger "
+            "batchSize",
+            reason="TrainingDiverged",
+        )
+
+
+def _identity(dataset: PreparedDataset, extractor: Extractor, settings: TrainingSettings) -> str:
+    """Digest of all that decides what is learnt. When checkpoints are saved, and whence base models come,
+    does not."""
+    decisive = msgspec.structs.replace(settings, save_every_epochs=1, base_models_uri="")
+    parts = [
+        dataset.training_set.digest,
+        extractor.content.digest,
+        extractor.pitch.name,
+        msgspec.to_builtins(decisive),
+    ]
+    return f"sha256:{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}"
+
+
+def _write_refusals(dataset: PreparedDataset, path: Path) -> None:
+    summary = {"recordings": dataset.recordings, "refused": [asdict(refusal) for refusal in dataset.refusals]}
+    path.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
