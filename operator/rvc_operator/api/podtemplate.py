@@ -14,9 +14,8 @@ from msgspec import Meta, field
 from rvc.contract import API_GROUP
 
 from .common import Annotations, Count, Name, Reference, SpecStruct, by_key
+from .names import MANAGED_BY_LABEL
 from .rules import rule
-
-MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 
 LabelValue = Annotated[str, Meta(max_length=63, pattern="^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")]
 Quantity = Annotated[str, Meta(max_length=32, pattern="^[0-9]+([.][0-9]+)?(m|[kMGTPE]|[KMGTPE]i)?$")] | int
