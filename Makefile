@@ -50,8 +50,8 @@ test: setup ## everything: lint, unit tests, operator on a real API server, end 
 bench: setup ## print what is measured, with the command that measured it (ONLY=name for one)
 	@$(RUN) -m benchmarks $(if $(ONLY),--only $(ONLY))
 
-reference: setup ## write docs/reference.md anew from the API
-	@$(RUN) docs/generate_reference.py
+reference: setup ## write crds/ and docs/reference.md anew from the typed views
+	@$(RUN) -m crds.generate && $(RUN) -m docs.generate_reference
 
 lock: ## pin all dependencies anew, with hashes
 	@bash requirements/lock.sh $(EXTRAS)

@@ -79,7 +79,8 @@ class Training(SpecStruct, frozen=True):
     """Pieces of audio that one training step learns from, on all GPUs together. Halved once if memory runs
     out."""
     save_every_epochs: Annotated[int, Meta(ge=1, le=10000)] = 10
-    """Epochs between two checkpoints; after an interruption, training resumes from the last one."""
+    """Epochs between two checkpoints, and one after the last epoch; after an interruption, training resumes from
+    the last one."""
     seed: Count = 0
     """Start of all random numbers; the same seed and recordings give the same training."""
     precision: Precision = Precision.AUTO
@@ -100,11 +101,6 @@ class Training(SpecStruct, frozen=True):
     def rate_fits_architecture(self) -> bool:
         """16000 is for architecture Light only; RVC2 has 32000, 40000 and 48000"""
         return self.sample_rate_hertz != 16000 or self.architecture is Architecture.LIGHT
-
-    @rule("self.saveEveryEpochs <= self.epochs", field="saveEveryEpochs")
-    def saves_a_checkpoint(self) -> bool:
-        """saveEveryEpochs (10 unless set) must not be greater than epochs"""
-        return self.save_every_epochs <= self.epochs
 
 
 class Accelerator(SpecStruct, frozen=True):

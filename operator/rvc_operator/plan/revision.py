@@ -17,13 +17,14 @@ DIGITS = 10
 
 
 def training_revision(spec: VoiceModelSpec) -> str:
-    """First hex digits of sha256 over the canonical JSON of dataset and training, limits left out."""
-    unlimited = Training()
+    """First hex digits of sha256 over the canonical JSON of dataset and training, without what does not shape the voice."""
+    default = Training()
     training = replace(
         spec.training,
-        backoff_limit=unlimited.backoff_limit,
-        active_deadline_seconds=unlimited.active_deadline_seconds,
-        pending_deadline_seconds=unlimited.pending_deadline_seconds,
+        backoff_limit=default.backoff_limit,
+        active_deadline_seconds=default.active_deadline_seconds,
+        save_every_epochs=default.save_every_epochs,
+        pending_deadline_seconds=default.pending_deadline_seconds,
     )
     canonical = msgspec.json.encode({"dataset": spec.dataset, "training": training}, order="sorted")
     return hashlib.sha256(canonical).hexdigest()[:DIGITS]
