@@ -79,8 +79,8 @@ class Training(SpecStruct, frozen=True):
     """Pieces of audio that one training step learns from, on all GPUs together. Halved once if memory runs
     out."""
     save_every_epochs: Annotated[int, Meta(ge=1, le=10000)] = 10
-    """Epochs between two checkpoints, and one after the last epoch; after an interruption, training resumes from
-    the last one."""
+    """Epochs between two checkpoints, and one after the last epoch; after an interruption, training resumes
+    from the last one."""
     seed: Count = 0
     """Start of all random numbers; the same seed and recordings give the same training."""
     precision: Precision = Precision.AUTO
@@ -181,7 +181,8 @@ class VoiceModelSpec(SpecStruct, frozen=True, kw_only=True):
     """Where the voice's files are kept."""
     training: Training = Training()
     """How the voice is learnt; without effect on an imported voice. A change trains a new revision while the
-    old one serves; only backoffLimit and the two deadlines may change without."""
+    old one serves; only
+    saveEveryEpochs, backoffLimit and the two deadlines may change without."""
     accelerator: Accelerator = Accelerator()
     """The GPU of training and serving."""
     serving: Serving = Serving()
