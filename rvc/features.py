@@ -105,7 +105,7 @@ def prepare_training_set(
             rows += _clip_rows(path) or _extract_to(path, recording, extractor)
             usable.append(path)
         except InvalidAudio as error:
-            refusals.append(Refusal(recording.name, error.reason, f"{recording.name}: {error}"))
+            refusals.append(Refusal(recording.name, error.reason, str(error)))
         on_recording(number)
     require_enough(rows / ROWS_PER_SECOND, len(recordings), refusals)
     digest = dataset_digest(recordings)
@@ -148,7 +148,10 @@ def _extract(path: Path, extractor: Extractor) -> _Features:
     clips = [(start, end) for start, end in clips if end - start >= _SHORTEST_CLIP_ROWS]
     if not clips:
         seconds = len(analysis) / ANALYSIS_RATE_HERTZ
-        raise InvalidAudio(f"no half second of speech in its {seconds:.2f} seconds", reason="AudioTooShort")
+        raise InvalidAudio(
+            f"{path.name}: no half second of speech in its {seconds:.2f} seconds; record more",
+            reason="AudioTooShort",
+        )
     frames = rows * FRAMES_PER_ROW
     levels = frame_levels(analysis, 0, frames)
     f0 = gate_f0(extractor.pitch(analysis)[:frames], levels)

@@ -25,7 +25,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from rvc.architectures import Architecture, TrainingRun, architecture
 from rvc.checkpoints import Checkpoint, CheckpointStore, read_checkpoint, write_checkpoint
@@ -115,7 +115,7 @@ def train_voice(
             on_recording=recording_done,
         )
     for refusal in dataset.refusals:
-        log.warning("recording not used: %s (%s)", refusal.message, refusal.reason)
+        log.warning("recording not used: %s", refusal.message)
 
     # 3. Training.
     identity = _identity(dataset, extractor, settings)
@@ -124,7 +124,7 @@ def train_voice(
         run = synthesizer.start_training(dataset.training_set, settings, device)
         losses = _train(run, settings, identity, checkpoints, checkpoint, device, progress, stop)
     tensors = voice_tensors(run.export(), dataset.content_moments, dataset.level_moments)
-    save_file(tensors, voice_folder / TENSORS_NAME)
+    (voice_folder / TENSORS_NAME).write_bytes(save(tensors))
 
     # 4. Index.
     progress.stage(Stage.INDEXING)

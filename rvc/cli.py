@@ -1,0 +1,202 @@
+"""The command line `rvc`: train a voice, convert recordings, look at a voice, fetch base models.
+
+Results go to standard output, as one JSON object with `--json`; progress and messages go to standard error.
+An expected error is one line and an exit code of `rvc.contract.ExitCode`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import msgspec
+
+from rvc.contract import (
+    Architecture,
+    AudioFormat,
+    ContentEncoder,
+    ConversionParameters,
+    Device,
+    ExitCode,
+    PitchMethod,
+    Precision,
+    TrainingSettings,
+)
+from rvc.errors import (
+    AcceleratorError,
+    ArtifactCorrupt,
+    InvalidAudio,
+    InvalidConfiguration,
+    InvalidDataset,
+    ObjectNotFound,
+    PermissionDenied,
+    RvcError,
+    StoreUnavailable,
+    Terminated,
+)
+from rvc.pod import limit_threads
+
+EXIT_CODES: dict[type[RvcError], ExitCode] = {
+    InvalidDataset: ExitCode.DATASET_INVALID,
+    InvalidAudio: ExitCode.DATASET_INVALID,
+    ObjectNotFound: ExitCode.DATASET_INVALID,
+    InvalidConfiguration: ExitCode.CONFIGURATION_INVALID,
+    ArtifactCorrupt: ExitCode.CONFIGURATION_INVALID,
+    PermissionDenied: ExitCode.PERMISSION_DENIED,
+    StoreUnavailable: ExitCode.STORE_UNAVAILABLE,
+    AcceleratorError: ExitCode.ACCELERATOR_ERROR,
+    Terminated: ExitCode.TERMINATED,
+}
+
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with our exit code for what cannot be understood."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(ExitCode.CONFIGURATION_INVALID, f"{self.prog}: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    chosen = _parser().parse_args(arguments)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    limit_threads()
+    # After `limit_threads`: numerical libraries read the number of threads when they are imported.
+    from rvc import cli_commands
+
+    try:
+        getattr(cli_commands, chosen.run)(chosen)
+    except RvcError as error:
+        message = " ".join(str(error).split())
+        sys.stderr.write(f"rvc: {message} ({error.reason})\n")
+        return EXIT_CODES.get(type(error), ExitCode.INTERNAL_ERROR)
+    except KeyboardInterrupt:
+        sys.stderr.write("rvc: interrupted\n")
+        return ExitCode.TERMINATED
+    return ExitCode.DONE
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="rvc", description="Learn a voice from recordings and speak other recordings with it."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_train(commands.add_parser("train", help="learn a voice from a folder of recordings"))
+    _add_convert(commands.add_parser("convert", help="speak recordings with a voice"))
+    info = commands.add_parser("info", help="what a voice is and what it learnt from")
+    info.add_argument("voice", type=Path, help="folder of a voice")
+    info.set_defaults(run="info")
+    fetch = commands.add_parser("fetch-base", help="download the pretrained networks that voices build on")
+    fetch.add_argument("folder", type=Path, nargs="?", help="default: where the other commands look for them")
+    fetch.set_defaults(run="fetch_base")
+    for command in commands.choices.values():
+        command.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    return parser
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    defaults = TrainingSettings(architecture=Architecture.LIGHT, epochs=20, batch_size=16)
+    parser.set_defaults(run="train")
+    parser.add_argument("dataset", type=Path, help="folder of recordings of one speaker, with its subfolders")
+    parser.add_argument("voice", type=Path, help="folder to write the voice to")
+    parser.add_argument("--name", help="name of the voice (the folder's)")
+    parser.add_argument("--work", type=Path, help="folder for features and checkpoints (VOICE.work)")
+    _add_choice(parser, "--architecture", Architecture, defaults.architecture)
+    parser.add_argument("--sample-rate", type=int, default=defaults.sample_rate_hertz, metavar="HERTZ")
+    _add_choice(parser, "--content-encoder", ContentEncoder, defaults.content_encoder)
+    _add_choice(parser, "--pitch-method", PitchMethod, defaults.pitch_method)
+    parser.add_argument("--epochs", type=_at_least_one, default=defaults.epochs)
+    parser.add_argument("--batch-size", type=_at_least_one, default=defaults.batch_size)
+    parser.add_argument(
+        "--save-every", type=_at_least_one, default=defaults.save_every_epochs, metavar="EPOCHS"
+    )
+    parser.add_argument("--seed", type=int, default=defaults.seed)
+    _add_choice(parser, "--precision", Precision, defaults.precision)
+    _add_machine(parser)
+
+
+def _add_convert(parser: argparse.ArgumentParser) -> None:
+    defaults = ConversionParameters()
+    parser.set_defaults(run="convert")
+    parser.add_argument("voice", type=Path, help="folder of a voice")
+    parser.add_argument("input", type=Path, help="a recording, or a folder of recordings")
+    parser.add_argument("output", type=Path, help="the converted file; a folder if the input is one")
+    _add_choice(parser, "--format", AudioFormat, None, "by the name of the output, else WAV")
+    parser.add_argument("--transpose", type=int, default=defaults.transpose_semitones, metavar="SEMITONES")
+    _add_choice(parser, "--pitch-method", PitchMethod, defaults.pitch_method)
+    for option, default, what in (
+        (
+            "--index-rate",
+            defaults.index_rate_percent,
+            "share of content retrieved from the voice's recordings",
+        ),
+        ("--protect", defaults.protect_percent, "share of it in unvoiced sounds; 50: all"),
+        ("--rms-mix-rate", defaults.rms_mix_rate_percent, "0: loudness of the source, 100: of the voice"),
+    ):
+        parser.add_argument(option, type=int, default=default, metavar="PERCENT", help=f"{what} ({default})")
+    parser.add_argument("--filter-radius", type=int, default=defaults.filter_radius, metavar="FRAMES",
+                        help="width of the median over F0, 3 or more; less: none")  # fmt: skip
+    parser.add_argument("--resample", type=int, default=defaults.resample_hertz, metavar="HERTZ",
+                        help="sample rate of the output; 0: the voice's own")  # fmt: skip
+    parser.add_argument("--speaker", type=int, default=defaults.speaker_id)
+    _add_machine(parser)
+
+
+def _add_machine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--base-models", type=Path, metavar="FOLDER", help="see `rvc fetch-base`")
+    _add_choice(parser, "--device", Device, Device.CPU)
+
+
+def _add_choice(
+    parser: argparse.ArgumentParser,
+    option: str,
+    kind: type[_Choice],
+    default: _Choice | None,
+    default_text: str = "",
+) -> None:
+    names = ", ".join(kind)
+    shown = default_text or default
+    parser.add_argument(option, type=_named(kind), default=default, metavar="NAME", help=f"{names} ({shown})")
+
+
+def _named(kind: type[_Choice]) -> Callable[[str], _Choice]:
+    def parse(text: str) -> _Choice:
+        for value in kind:
+            if value.lower() == text.lower():
+                return value
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(kind)}")
+
+    return parse
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+def conversion_parameters(chosen: argparse.Namespace) -> ConversionParameters:
+    """The parameters of a command line; raises InvalidConfiguration where one is out of bounds."""
+    fields = {
+        "transposeSemitones": chosen.transpose,
+        "pitchMethod": chosen.pitch_method,
+        "indexRatePercent": chosen.index_rate,
+        "protectPercent": chosen.protect,
+        "rmsMixRatePercent": chosen.rms_mix_rate,
+        "filterRadius": chosen.filter_radius,
+        "resampleHertz": chosen.resample,
+        "speakerId": chosen.speaker,
+    }
+    try:
+        return msgspec.convert(fields, ConversionParameters)
+    except msgspec.ValidationError as error:
+        raise InvalidConfiguration(f"{error}; see `rvc convert --help`") from error

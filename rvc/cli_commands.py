@@ -1,0 +1,163 @@
+"""What the commands of `rvc` do; `rvc.cli` says how they are written."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from tqdm import tqdm
+
+from rvc.base_models import default_folder
+from rvc.checkpoints import FolderCheckpoints
+from rvc.cli import conversion_parameters
+from rvc.contract import AudioFormat, Progress, TrainingSettings
+from rvc.convert import Converter
+from rvc.dataset import AUDIO_SUFFIXES
+from rvc.device import open_device
+from rvc.errors import InvalidAudio, InvalidConfiguration, ObjectNotFound
+from rvc.train import train_voice
+from rvc.voice import VoiceManifest, open_voice
+
+
+def train(chosen: argparse.Namespace) -> None:
+    """`rvc train DATASET VOICE`. Ctrl-C and SIGTERM save a checkpoint; the same command goes on from it."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    work = chosen.work or chosen.voice.with_name(f"{chosen.voice.name}.work")
+    settings = TrainingSettings(
+        architecture=chosen.architecture,
+        sample_rate_hertz=chosen.sample_rate,
+        content_encoder=chosen.content_encoder,
+        pitch_method=chosen.pitch_method,
+        epochs=chosen.epochs,
+        batch_size=chosen.batch_size,
+        save_every_epochs=chosen.save_every,
+        seed=chosen.seed,
+        precision=chosen.precision,
+    )
+    with tqdm(total=100, unit="%", disable=chosen.json, bar_format=_TRAINING_BAR) as bar:
+
+        def show(progress: Progress) -> None:
+            losses = " ".join(f"{metric.name} {metric.value}" for metric in progress.metrics)
+            epoch = f" epoch {progress.epoch}/{progress.total_epochs}" if progress.epoch else ""
+            bar.set_description_str(f"{progress.stage}{epoch}", refresh=False)
+            bar.set_postfix_str(losses, refresh=False)
+            bar.update(progress.progress_percentage - bar.n)
+
+        manifest = train_voice(
+            chosen.dataset,
+            chosen.voice,
+            work,
+            settings,
+            name=chosen.name or chosen.voice.name,
+            revision="",
+            base_models=chosen.base_models,
+            device=open_device(chosen.device),
+            on_progress=show,
+            checkpoints=FolderCheckpoints(work / "checkpoints"),
+            stop=stop.is_set,
+        )
+        bar.update(100 - bar.n)
+    _print_voice(manifest, chosen)
+
+
+def convert(chosen: argparse.Namespace) -> None:
+    """`rvc convert VOICE INPUT OUTPUT`. A bad recording of a folder is reported and does not stop the
+    others."""
+    parameters = conversion_parameters(chosen)
+    jobs = list(_jobs(chosen))
+    converter = Converter(open_voice(chosen.voice), chosen.base_models, open_device(chosen.device))
+    done: list[dict[str, Any]] = []
+    failed: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="rvc-") as scratch, tqdm(jobs, disable=chosen.json) as bar:
+        for source, target in bar:
+            bar.set_description_str(source.name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                report = converter.convert(source, target, parameters, _format(chosen, target), Path(scratch))
+            except InvalidAudio as error:
+                if not chosen.input.is_dir():
+                    raise
+                failed.append({"input": str(source), "reason": error.reason, "message": str(error)})
+                bar.write(f"{source}: {error}", file=sys.stderr)
+                continue
+            done.append({"input": str(source), "output": str(target), **asdict(report)})
+    result = {"converted": done, "failed": failed}
+    lines = [f"{one['output']}  {one['seconds']:.1f} s at {one['sample_rate_hertz']} Hz" for one in done]
+    _print(result, lines, chosen)
+    if failed:
+        raise InvalidAudio(
+            f"{len(failed)} of {len(jobs)} recordings could not be converted", reason="SomeInputsFailed"
+        )
+
+
+def info(chosen: argparse.Namespace) -> None:
+    """`rvc info VOICE`: checks all files, prints the manifest."""
+    _print_voice(open_voice(chosen.voice).manifest, chosen)
+
+
+def fetch_base(chosen: argparse.Namespace) -> None:
+    """`rvc fetch-base [FOLDER]`."""
+    from rvc.base_models.fetch import fetch_base_models
+
+    folder = chosen.folder or default_folder()
+    fetch_base_models(folder, lambda line: tqdm.write(line, file=sys.stderr))
+    _print({"folder": str(folder)}, [str(folder)], chosen)
+
+
+_TRAINING_BAR = "{desc} {bar} {n:.0f} % [{elapsed}{postfix}]"
+_FORMATS = {f".{name.lower()}": name for name in AudioFormat}
+
+
+def _jobs(chosen: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
+    """(recording, converted file) for all recordings that were asked for."""
+    if not chosen.input.exists():
+        raise ObjectNotFound(f"{chosen.input} does not exist; name a recording or a folder of recordings")
+    if not chosen.input.is_dir():
+        yield chosen.input, chosen.output
+        return
+    suffix = f".{(chosen.format or AudioFormat.WAV).lower()}"
+    recordings = [path for path in sorted(chosen.input.rglob("*")) if path.suffix.lower() in AUDIO_SUFFIXES]
+    if not recordings:
+        raise ObjectNotFound(f"no recordings in {chosen.input}; put wav, flac, mp3, ogg or m4a files there")
+    targets = [chosen.output / path.relative_to(chosen.input).with_suffix(suffix) for path in recordings]
+    for path, target in zip(recordings, targets, strict=True):
+        if targets.count(target) > 1:
+            raise InvalidConfiguration(
+                f"two recordings would both become {target}; rename one of them (such as {path})"
+            )
+        yield path, target
+
+
+def _format(chosen: argparse.Namespace, target: Path) -> AudioFormat:
+    if chosen.format:
+        return AudioFormat(chosen.format)
+    return _FORMATS.get(target.suffix.lower(), AudioFormat.WAV)
+
+
+def _print_voice(manifest: VoiceManifest, chosen: argparse.Namespace) -> None:
+    metrics = ", ".join(f"{name} {value:.4g}" for name, value in manifest.metrics.items())
+    dataset = manifest.dataset
+    lines = [
+        f"{manifest.name}: {manifest.architecture} at {manifest.sample_rate_hertz} Hz, "
+        f"{manifest.content_encoder.name}, {manifest.pitch_method}",
+        f"learnt from {dataset.seconds / 60:.1f} minutes of speech in {dataset.clips} clips, "
+        f"{manifest.parameters.epochs} epochs",
+        metrics,
+    ]
+    _print(msgspec.to_builtins(manifest), lines, chosen)
+
+
+def _print(result: dict[str, Any], lines: list[str], chosen: argparse.Namespace) -> None:
+    text = json.dumps(result, ensure_ascii=False) if chosen.json else "\n".join(lines)
+    sys.stdout.write(f"{text}\n")
