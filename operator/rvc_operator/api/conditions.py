@@ -24,10 +24,11 @@ class Verdict(Struct, frozen=True):
     type: ConditionType
     status: ConditionStatus
     reason: Reason
-    message: str = ""
+    message: str
+    """Never empty: old API servers take an empty text for null, and people deserve a sentence."""
 
 
-def ready(status: ConditionStatus, reason: Reason, message: str = "") -> tuple[Verdict, ...]:
+def ready(status: ConditionStatus, reason: Reason, message: str) -> tuple[Verdict, ...]:
     """Ready with the abnormal condition that goes with it: Unknown means at work, False that a person is
     needed."""
     verdicts = [Verdict(ConditionType.READY, status, reason, message)]

@@ -24,6 +24,9 @@ class Reason(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     """The spec asks for what is not allowed; the message names the field and what is allowed. Change the
     spec."""
+    REJECTED = "Rejected"
+    """The API server does not take a Job, Deployment or Service of the voice; the message is the server's: a
+    mistake in `podTemplate`, a quota, an admission rule."""
     SUSPENDED = "Suspended"
     """`spec.suspend` is true: nothing runs. Set it to false to go on."""
     DEADLINE_EXCEEDED = "DeadlineExceeded"

@@ -88,7 +88,7 @@ def _trainer(
         {contract.TRAINING_REQUEST_VARIABLE: contract.encode(request)},
         spec.storage,
     )
-    container["ports"] = [{"name": "http", "containerPort": contract.TRAINER_PORT}]
+    container["ports"] = [pod.port(contract.TRAINER_PORT)]
     container["resources"] = pod.resources(accelerator.trainer, accelerator, spec.accelerator.count, voice)
     container["volumeMounts"].append({"name": "shared-memory", "mountPath": "/dev/shm"})
     trainer = pod.pod_spec(voice, accelerator, container, GRACE_SECONDS)

@@ -76,6 +76,11 @@ def container(
     }
 
 
+def port(number: int) -> Manifest:
+    """The port of a container's HTTP server; server-side apply needs the protocol, it is part of the key."""
+    return {"name": "http", "containerPort": number, "protocol": "TCP"}
+
+
 def resources(beside: Resources, accelerator: Accelerator, cards: int, voice: VoiceModel) -> Manifest:
     """Requests and limits: the catalogue's, over them the user's; cards in both, as Kubernetes wants them."""
     wanted = voice.spec.pod_template.resources

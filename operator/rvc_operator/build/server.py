@@ -83,7 +83,9 @@ def server_service(voice: VoiceModel) -> Manifest:
         "spec": {
             "type": service.type.value,
             "selector": labels,
-            "ports": [{"name": "http", "port": contract.SERVER_PORT, "targetPort": "http"}],
+            "ports": [
+                {"name": "http", "port": contract.SERVER_PORT, "targetPort": "http", "protocol": "TCP"}
+            ],
         },
     }
     return sealed(manifest)
@@ -114,7 +116,7 @@ def _server(
         {contract.SERVED_VOICE_VARIABLE: contract.encode(reference)},
         spec.storage,
     )
-    container["ports"] = [{"name": "http", "containerPort": contract.SERVER_PORT}]
+    container["ports"] = [pod.port(contract.SERVER_PORT)]
     container["resources"] = pod.resources(accelerator.server, accelerator, 1, voice)
     container["startupProbe"] = _probe("/healthz", START_PERIOD_SECONDS, START_FAILURES)
     container["livenessProbe"] = _probe("/healthz", 10, 6)

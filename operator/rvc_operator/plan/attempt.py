@@ -6,6 +6,7 @@ disruption, which is nobody's failure. A pod that vanished without a trace count
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from rvc_operator.api.names import TRAINER_CONTAINER
 from rvc_operator.api.objects import Job, Pod, Terminated, holds
 from rvc_operator.api.reasons import Outcome
 
-DIGEST_LENGTH = len("sha256:") + 64
+DIGEST = re.compile("sha256:[0-9a-f]{64}")
 
 BY_EXIT_CODE: Mapping[int, Outcome] = {
     ExitCode.DATASET_INVALID: Outcome.DATASET_INVALID,
@@ -66,7 +67,7 @@ def _termination(pod: Pod | None) -> Terminated | None:
 
 def _success(terminated: Terminated) -> Published | Ended:
     result = _result(terminated)
-    if result.artifact_uri and len(result.manifest_digest) == DIGEST_LENGTH:
+    if result.artifact_uri and DIGEST.fullmatch(result.manifest_digest):
         return Published(result)
     message = f"the trainer ended well but did not say what it published: {terminated.message[:200]!r}"
     return Ended(Outcome.TRAINER_FAILED, message, terminated.exit_code)

@@ -92,7 +92,7 @@ def with_counts(status: ConversionStatus, answer: contract.ConversionStatus) -> 
             FileFailure(
                 key=shorten(one.key, MESSAGE_LIMIT),
                 reason=shorten(one.reason, REASON_LIMIT),
-                message=shorten(one.message, MESSAGE_LIMIT),
+                message=shorten(one.message or one.reason, MESSAGE_LIMIT),
             )
             for one in answer.failures[: contract.MAX_REPORTED_FAILURES]
         ),

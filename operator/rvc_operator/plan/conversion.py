@@ -88,7 +88,7 @@ def _failed(
         failed_attempts=status.failed_attempts + 1,
         last_failure=Failure(
             reason=shorten(answer.reason or Reason.CONVERSION_FAILED.value, REASON_LIMIT),
-            message=shorten(answer.message, MESSAGE_LIMIT),
+            message=shorten(answer.message or "the server does not say why", MESSAGE_LIMIT),
             time=case.now,
         ),
     )

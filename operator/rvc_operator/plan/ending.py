@@ -89,7 +89,7 @@ def given_up(status: TrainingStatus) -> Verdict:
     """Why there will be no further attempt."""
     failure = status.last_failure
     if failure is None:
-        return trained(ConditionStatus.FALSE, Reason.TRAINING_FAILED)
+        return trained(ConditionStatus.FALSE, Reason.TRAINING_FAILED, "training was given up")
     known = Reason._value2member_map_.get(failure.reason)
     reason = known if isinstance(known, Reason) else Reason.TRAINING_FAILED
     message = failure.message if known else f"{failure.reason}: {failure.message}"
@@ -136,13 +136,15 @@ def _retry(step: Step, status: TrainingStatus, failures: int) -> TrainingPlan:
 
 
 def _shown(metrics: tuple[contract.Metric, ...]) -> tuple[Metric, ...]:
-    return tuple(
-        Metric(name=shorten(metric.name, TEXT_LIMIT), value=shorten(metric.value, TEXT_LIMIT))
-        for metric in metrics[:METRIC_LIMIT]
-    )
+    # A map by name: the API server refuses a list that names one twice.
+    values = {shorten(one.name, TEXT_LIMIT): shorten(one.value, TEXT_LIMIT) for one in metrics if one.value}
+    return tuple(Metric(name=name, value=value) for name, value in list(values.items())[:METRIC_LIMIT])
 
 
 def _failure(step: Step, reason: str, message: str, exit_code: int | None) -> Failure:
     return Failure(
-        reason=str(reason), message=shorten(message, MESSAGE_LIMIT), exit_code=exit_code, time=step.now
+        reason=str(reason),
+        message=shorten(message or str(reason), MESSAGE_LIMIT),
+        exit_code=exit_code,
+        time=step.now,
     )

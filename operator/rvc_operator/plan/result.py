@@ -30,7 +30,7 @@ def finished_verdict(answer: contract.ConversionStatus, policy: SuccessPolicy) -
 
 def rejected_verdict(answer: contract.ConversionStatus, failures: int) -> tuple[Verdict, ...]:
     """Ready when the conversion as a whole failed for good."""
-    said = f"{answer.reason}: {answer.message}" if answer.reason else answer.message
+    said = ": ".join(filter(None, (answer.reason, answer.message))) or "the server does not say why"
     if answer.reason in INPUT_REASONS:
         return ready(ConditionStatus.FALSE, Reason.INPUT_INVALID, said)
     tries = f" (failure {failures}, no more tries)" if answer.retriable else ""

@@ -17,7 +17,7 @@ DIGITS = 10
 
 
 def training_revision(spec: VoiceModelSpec) -> str:
-    """First hex digits of sha256 over the canonical JSON of dataset and training, without what does not shape the voice."""
+    """First hex digits of sha256 over the canonical JSON of what shapes the voice."""
     default = Training()
     training = replace(
         spec.training,

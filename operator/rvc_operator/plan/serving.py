@@ -50,7 +50,8 @@ def plan_serving(
     """Decide on the servers of the published `artifact`, which is `revision`; None for a voice not yet
     trained."""
     if artifact is None or revision is None:
-        verdict = Verdict(ConditionType.SERVING, ConditionStatus.FALSE, Reason.NOT_TRAINED)
+        message = "there is no published revision yet"
+        verdict = Verdict(ConditionType.SERVING, ConditionStatus.FALSE, Reason.NOT_TRAINED, message)
         return ServingPlan(ServingStatus(active_conversions=observed.active_conversions), verdict)
     used = _last_used(voice.status.serving, observed.active_conversions, now)
     idle_from = used + timedelta(seconds=voice.spec.serving.idle_timeout_seconds) if used else now
@@ -117,7 +118,8 @@ def _verdict(servers: tuple[Pod, ...], replicas: int, ready: int) -> Verdict:
         message = f"{ready} of {replicas} servers are ready"
         return Verdict(ConditionType.SERVING, ConditionStatus.TRUE, Reason.SERVING, message)
     if replicas == 0:
-        return Verdict(ConditionType.SERVING, ConditionStatus.FALSE, Reason.SCALED_TO_ZERO)
+        message = "no server runs; the next Conversion starts one"
+        return Verdict(ConditionType.SERVING, ConditionStatus.FALSE, Reason.SCALED_TO_ZERO, message)
     reason, message = next((why for pod in servers if (why := _trouble(pod)) is not None), STARTING)
     if (reason, message) == STARTING:
         reason, message = Reason.STARTING, f"{replicas} servers are starting and loading the voice"

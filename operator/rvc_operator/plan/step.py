@@ -92,7 +92,7 @@ def pods_of(job: Job | None, pods: Iterable[Pod]) -> list[Pod]:
     return [pod for pod in pods if job is not None and pod.metadata.owner == job.metadata.uid]
 
 
-def trained(status: ConditionStatus, reason: Reason, message: str = "") -> Verdict:
+def trained(status: ConditionStatus, reason: Reason, message: str) -> Verdict:
     """The condition Trained."""
     return Verdict(ConditionType.TRAINED, status, reason, message)
 

@@ -35,7 +35,7 @@ def plan_voice(observed: ObservedVoice, config: Config, now: datetime) -> VoiceP
         voice = VoiceModel.from_object(dict(observed.body))
         _check_what_this_release_can(voice, config)
     except InvalidSpec as error:
-        return _invalid(observed, error, now)
+        return _stopped(observed, Reason.INVALID_SPEC, str(error), now)
     revision = training_revision(voice.spec)
     training = plan_training(voice, revision, observed, config, now)
     artifact = training.artifact or voice.status.artifact
@@ -80,11 +80,16 @@ def _check_what_this_release_can(voice: VoiceModel, config: Config) -> None:
     accelerator_of(spec, config)
 
 
-def _invalid(observed: ObservedVoice, error: InvalidSpec, now: datetime) -> VoicePlan:
+def plan_rejected_voice(observed: ObservedVoice, message: str, now: datetime) -> VoicePlan:
+    """Say that the API server refuses a child; it is asked again, its rules may change."""
+    return _stopped(observed, Reason.REJECTED, message, now)
+
+
+def _stopped(observed: ObservedVoice, reason: Reason, message: str, now: datetime) -> VoicePlan:
     """Say what is wrong and leave everything as it is: what runs was asked for by a spec that was right."""
     generation = Metadata.from_object(dict(observed.body)).generation
     status = VoiceModelStatus.from_object(dict(observed.body))
-    verdicts = ready(ConditionStatus.FALSE, Reason.INVALID_SPEC, str(error))
+    verdicts = ready(ConditionStatus.FALSE, reason, message)
     conditions = merge(status.conditions, verdicts, generation, now)
     return VoicePlan(
         replace(status, observed_generation=generation, conditions=conditions),

@@ -8,13 +8,16 @@ from rvc_operator.plan import demand
 from rvc_operator.plan.actions import VoicePlan
 from rvc_operator.plan.observed import ObservedVoice
 from rvc_operator.plan.step import newest_pod
-from rvc_operator.plan.voicemodel import plan_voice
+from rvc_operator.plan.voicemodel import plan_rejected_voice, plan_voice
 
 from .cache import Body, Key, Kind
-from .kube import NotFound
+from .kube import ApiError, NotFound
 from .shell import Shell
 
 APPLIED_KINDS = {kind.kind: kind for kind in (Kind.DEPLOYMENT, Kind.SERVICE)}
+
+REJECTED_STATUSES = frozenset({400, 403, 422})
+"""Answers to a write that another try does not better by itself."""
 
 
 async def reconcile_voice(shell: Shell, key: Key) -> float | None:
@@ -25,7 +28,13 @@ async def reconcile_voice(shell: Shell, key: Key) -> float | None:
         return None
     observed = await _observe(shell, key, body)
     plan = plan_voice(observed, shell.config, shell.now())
-    return await _apply(shell, key, body, plan)
+    try:
+        await _write_children(shell, key, plan, body["metadata"]["uid"])
+    except ApiError as error:
+        if error.status in REJECTED_STATUSES:
+            await _finish(shell, key, body, plan_rejected_voice(observed, str(error), shell.now()))
+        raise
+    return await _finish(shell, key, body, plan)
 
 
 async def _observe(shell: Shell, key: Key, body: Body) -> ObservedVoice:
@@ -63,14 +72,16 @@ def _trainer_ip(body: Body, jobs: tuple[Job, ...], trainers: tuple[Pod, ...]) ->
     return pod.status.pod_ip if pod is not None and pod.status.phase == "Running" else ""
 
 
-async def _apply(shell: Shell, key: Key, body: Body, plan: VoicePlan) -> float | None:
-    owner = body["metadata"]["uid"]
+async def _write_children(shell: Shell, key: Key, plan: VoicePlan, owner: str) -> None:
     for manifest in plan.apply:
         await shell.apply(APPLIED_KINDS[manifest["kind"]], manifest, owner)
     for manifest in plan.create:
         await shell.create(Kind.JOB, manifest, owner)
     if plan.scale is not None:
         await shell.scale(Key(Kind.DEPLOYMENT, key.namespace, server_name(key.name)), plan.scale)
+
+
+async def _finish(shell: Shell, key: Key, body: Body, plan: VoicePlan) -> float | None:
     try:
         if not await shell.write_status(key, body, plan.status):
             return 0.0
