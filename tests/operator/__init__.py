@@ -1,0 +1,1 @@
+"""The operator: pure plans by tables, manifests by golden files, the whole on a real API server."""

@@ -1,0 +1,105 @@
+"""Trainers and servers that speak the contract over real sockets, and do as a test says.
+
+They listen on loopback addresses of their own, on the contract's port, as pods do on their IPs.
+"""
+
+import os
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from rvc import contract
+from rvc.contract import ConversionRequest, ConversionState, ConversionStatus, FileCounts, Progress, Stage
+
+A_LITTLE_PROGRESS = Progress(Stage.TRAINING, progress_percentage=10, epoch=1, total_epochs=30)
+ONE_FILE_CONVERTED = ConversionStatus(
+    ConversionState.FINISHED,
+    files=FileCounts(total=1, succeeded=1),
+    results_uri="pvc://voices/results.json",
+)
+
+_numbers = count(2)
+
+
+def free_address() -> str:
+    """A loopback address that no other pod of this process has; other processes get other networks."""
+    number, network = next(_numbers), os.getpid() % 250 + 2
+    return f"127.{network}.{number // 250}.{number % 250 + 2}"
+
+
+@dataclass
+class StandIn:
+    """A pod's HTTP server."""
+
+    ip: str = field(default_factory=free_address)
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    """Method and path of everything that was asked."""
+    _runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(application, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self.ip, contract.SERVER_PORT, reuse_address=True).start()
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        self.requests.append((request.method, request.path))
+        return await self.answer(request)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        raise NotImplementedError
+
+
+@dataclass
+class Trainer(StandIn):
+    """A trainer that is where the test says."""
+
+    progress: Progress = A_LITTLE_PROGRESS
+
+    async def answer(self, request: web.Request) -> web.Response:
+        if (request.method, request.path) == ("GET", "/progress"):
+            return _json(self.progress)
+        return web.Response(status=404)
+
+
+@dataclass
+class Server(StandIn):
+    """An inference server; what it makes of a conversion is up to `outcome`."""
+
+    outcome: ConversionStatus | None = ONE_FILE_CONVERTED
+    """What it says on the first GET after the PUT; None: it stays at work."""
+    refusal: int = 0
+    """Status with which every PUT is refused, 0 for none."""
+    known: dict[str, ConversionRequest] = field(default_factory=dict)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        uid = request.path.removeprefix("/v1/conversions/")
+        if request.method == "PUT":
+            wanted = msgspec.json.decode(await request.read(), type=ConversionRequest)
+            if self.refusal:
+                problem = {"reason": "RequestRefused", "message": "the stand-in refuses"}
+                return web.json_response(problem, status=self.refusal)
+            repeated = uid in self.known
+            if self.known.setdefault(uid, wanted) != wanted:
+                return web.json_response({"reason": "Other", "message": "another request"}, status=409)
+            return _json(ConversionStatus(ConversionState.QUEUED), 200 if repeated else 202)
+        if uid not in self.known:
+            return web.json_response({"reason": "NotFound", "message": "unknown"}, status=404)
+        if request.method == "DELETE":
+            del self.known[uid]
+            return web.Response(status=204)
+        running = ConversionStatus(ConversionState.RUNNING, files=FileCounts(total=1))
+        return _json(self.outcome or running)
+
+
+def _json(value: Any, status: int = 200) -> web.Response:
+    return web.Response(body=contract.encode(value), status=status, content_type="application/json")

@@ -1,0 +1,167 @@
+"""A namespace of a real API server with the operator's process beside it, and a scripted kubelet."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rvc_operator.runtime.cache import Key, Kind
+from rvc_operator.runtime.kube import Kube, NotFound
+from tests.cluster.kubectl import Kubectl
+
+from .kubelet import Kubelet
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PATIENCE_SECONDS = 60
+Body = dict[str, Any]
+
+
+@dataclass
+class World:
+    """What an operator test acts on."""
+
+    kube: Kube
+    kubectl: Kubectl
+    kubeconfig: Path
+    namespace: str
+    folder: Path
+    kubelet: Kubelet
+    settings: dict[str, str] = field(default_factory=dict)
+    """Environment of the operator beyond the usual."""
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start_operator(self, **settings: str) -> None:
+        """Start the operator as users do, on this namespace."""
+        environment = os.environ | {
+            "KUBECONFIG": str(self.kubeconfig),
+            "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "operator")]),
+            "RVC_TRAINER_IMAGE": "localhost/rvc-trainer:test",
+            "RVC_SERVER_IMAGE": "localhost/rvc-inference:test",
+            "RVC_NAMESPACES": self.namespace,
+            "RVC_LIVENESS": f"http://127.0.0.1:{_free_port()}/healthz",
+            "RVC_POLL_SECONDS": "0.2",
+            "RVC_RETRY_SECONDS": "0.2",
+            "RVC_RETRY_LIMIT_SECONDS": "1",
+        }
+        with (self.folder / "operator.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "rvc_operator"], env=environment | self.settings | settings, stderr=log
+            )
+
+    def kill_operator(self) -> None:
+        """End the operator with SIGKILL, wherever it is."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop_operator(self) -> None:
+        """End the operator as the kubelet does."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(timeout=20)
+
+    def operator_is_running(self) -> bool:
+        """Whether the operator was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def log(self) -> str:
+        """All that the operator has logged."""
+        return (self.folder / "operator.log").read_text()
+
+    async def create(self, kind: Kind, name: str, spec: Body) -> Body:
+        """Create an object as a user."""
+        manifest = {
+            "apiVersion": kind.prefix.removeprefix("/apis/").removeprefix("/api/"),
+            "kind": kind.kind,
+            "metadata": {"name": name, "namespace": self.namespace},
+            "spec": spec,
+        }
+        return await self.kube.create(kind, manifest)
+
+    async def get(self, kind: Kind, name: str) -> Body:
+        """An object as it is now."""
+        return await self.kube.get(Key(kind, self.namespace, name))
+
+    async def all(self, kind: Kind) -> list[Body]:
+        """All objects of a kind, by name."""
+        bodies, _ = await self.kube.list(kind, self.namespace)
+        return sorted(bodies, key=lambda body: body["metadata"]["name"])
+
+    async def names(self, kind: Kind) -> list[str]:
+        """Names of all objects of a kind."""
+        return [body["metadata"]["name"] for body in await self.all(kind)]
+
+    async def edit(self, kind: Kind, name: str, spec: Body) -> None:
+        """Change the spec of an object as a user."""
+        await self.kube.patch(Key(kind, self.namespace, name), {"spec": spec})
+
+    async def delete(self, kind: Kind, name: str) -> None:
+        """Delete an object as a user."""
+        key = Key(kind, self.namespace, name)
+        await self.kube.delete(key, (await self.kube.get(key))["metadata"]["uid"])
+
+    async def until(self, what: str, holds: Callable[[], Awaitable[bool]]) -> None:
+        """Wait for something to hold; fails with the operator's log."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not await holds():
+            await asyncio.sleep(0.05)
+            if time.monotonic() < end:
+                continue
+            states = [
+                (body["metadata"]["name"], body.get("status"))
+                for kind in (Kind.VOICE, Kind.CONVERSION)
+                for body in await self.all(kind)
+            ]
+            raise AssertionError(f"never: {what}\n{states}\n{self.log()[-4000:]}")
+
+    async def until_ready(self, kind: Kind, name: str, status: str, reason: str) -> Body:
+        """Wait for the Ready condition of an object to be so for its current spec; the object then."""
+        found: Body = {}
+
+        async def holds() -> bool:
+            nonlocal found
+            try:
+                found = await self.get(kind, name)
+            except NotFound:
+                return False
+            state = condition(found, "Ready")
+            current = state.get("observedGeneration") == found["metadata"]["generation"]
+            return current and (state["status"], state["reason"]) == (status, reason)
+
+        await self.until(f"{kind.kind} {name} is Ready={status} {reason}", holds)
+        return found
+
+    async def versions(self) -> dict[Key, str]:
+        """The resource version of everything that the operator may write."""
+        found = {}
+        for kind in (Kind.VOICE, Kind.CONVERSION, Kind.JOB, Kind.DEPLOYMENT, Kind.SERVICE):
+            for body in await self.all(kind):
+                found[Key(kind, self.namespace, body["metadata"]["name"])] = body["metadata"][
+                    "resourceVersion"
+                ]
+        return found
+
+    def events(self) -> list[str]:
+        """Reasons of the events about our kinds, oldest first."""
+        items = self.kubectl.json("get", "events.events.k8s.io", f"--namespace={self.namespace}")["items"]
+        ours = [item for item in items if item.get("reportingController") == "voice.rvc.dev/rvc-operator"]
+        ours.sort(key=lambda item: int(item["metadata"]["resourceVersion"]))
+        return [item["reason"] for item in ours]
+
+
+def condition(body: Body, type: str) -> Body:
+    """A condition of an object, empty if it is not there."""
+    conditions = body.get("status", {}).get("conditions", [])
+    return next((one for one in conditions if one["type"] == type), {})
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
