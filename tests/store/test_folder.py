@@ -1,0 +1,259 @@
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rvc.errors import (
+    InvalidConfiguration,
+    ObjectExists,
+    ObjectNotFound,
+    PermissionDenied,
+    StoreUnavailable,
+)
+from rvc.store import FolderStore
+from rvc.store.failures import store_errors
+from rvc.store.keys import TEMPORARY_PREFIX
+
+NAMES = st.text("ab/.é -%#0", min_size=1, max_size=12)
+KEYS = st.lists(st.text("abé -%#.0", min_size=1, max_size=6), min_size=1, max_size=4).map("/".join)
+
+
+def is_plain(key: str) -> bool:
+    return all(part not in ("", ".", "..") for part in key.split("/"))
+
+
+@pytest.fixture
+def store(tmp_path) -> FolderStore:
+    root = tmp_path / "claim"
+    root.mkdir()
+    return FolderStore(root, "pvc://claim/")
+
+
+def keys(store: FolderStore, prefix: str = "") -> list[str]:
+    return [found.key for found in store.list(prefix)]
+
+
+def local(tmp_path: Path, content: bytes) -> Path:
+    path = tmp_path / "local"
+    path.write_bytes(content)
+    return path
+
+
+def conflicts(first: str, second: str) -> bool:
+    return first.startswith(second + "/") or second.startswith(first + "/")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(st.dictionaries(KEYS.filter(is_plain), st.binary(max_size=20), max_size=6), KEYS.filter(is_plain))
+def test_objects_come_back_in_the_order_of_their_keys(tmp_path_factory, objects, folder):
+    root = tmp_path_factory.mktemp("claim")
+    store = FolderStore(root, "pvc://claim/")
+    kept: dict[str, bytes] = {}
+    for key, content in objects.items():
+        if not any(conflicts(key, other) for other in kept):
+            info = store.write_bytes(key, content)
+            assert (info.key, info.size) == (key, len(content))
+            kept[key] = content
+    assert keys(store) == sorted(kept)
+    assert {key: store.read_bytes(key) for key in kept} == kept
+    assert keys(store, folder + "/") == sorted(key for key in kept if key.startswith(folder + "/"))
+    assert [store.stat(found.key) for found in store.list("")] == list(store.list(""))
+
+
+@given(NAMES.filter(lambda key: not is_plain(key)))
+def test_keys_that_leave_the_folder_are_refused(key):
+    store = FolderStore(Path("/nonexistent"), "pvc://claim/")
+    for operation in (store.stat, store.read_bytes, store.delete, lambda key: store.write_bytes(key, b"")):
+        with pytest.raises(InvalidConfiguration):
+            operation(key)
+
+
+@pytest.mark.parametrize("key", ["", "/etc/passwd", "a\0b", f"a/{TEMPORARY_PREFIX}x"])
+def test_keys_that_are_none_are_refused(store, key):
+    with pytest.raises(InvalidConfiguration):
+        store.stat(key)
+
+
+@pytest.mark.parametrize("prefix", ["a", "/", "a//", "../", "a/../"])
+def test_prefixes_end_in_a_slash(store, prefix):
+    with pytest.raises(InvalidConfiguration):
+        keys(store, prefix)
+
+
+def test_prefixes_match_on_the_slash(store):
+    for key in ("ann/1", "anna/2", "ann.txt"):
+        store.write_bytes(key, b"")
+    assert keys(store, "ann/") == ["ann/1"]
+    assert keys(store, "an/") == []
+
+
+def test_a_listing_is_lazy(store):
+    for index in range(3):
+        store.write_bytes(f"{index}/x", b"")
+    listing = store.list("")
+    assert next(listing).key == "0/x"
+    store.delete("1/x")
+    assert next(listing).key == "2/x"
+
+
+def test_upload_and_download(store, tmp_path):
+    content = os.urandom(3 << 20)
+    info = store.upload(local(tmp_path, content), "a/b")
+    assert info == store.stat("a/b")
+    store.download("a/b", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == content
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["back", "claim", "local"]
+
+
+def test_what_is_not_there(store, tmp_path):
+    assert store.stat("a/b") is None
+    store.delete("a/b")
+    for operation in (store.read_bytes, lambda key: store.download(key, tmp_path / "back")):
+        with pytest.raises(ObjectNotFound, match="pvc://claim/a/b"):
+            operation("a/b")
+    assert not (tmp_path / "back").exists()
+
+
+def test_a_folder_is_no_object(store):
+    store.write_bytes("a/b", b"")
+    assert store.stat("a") is None
+    with pytest.raises(ObjectNotFound):
+        store.read_bytes("a")
+
+
+def test_the_etag_changes_with_the_content(store):
+    first = store.write_bytes("a", b"1")
+    assert store.stat("a") == first
+    assert store.write_bytes("a", b"2").etag != first.etag
+
+
+def test_without_overwriting_the_first_content_stays(store, tmp_path):
+    first = store.write_bytes("a", b"first", overwrite=False)
+    with pytest.raises(ObjectExists, match="pvc://claim/a"):
+        store.upload(local(tmp_path, b"second"), "a", overwrite=False)
+    assert store.upload(local(tmp_path, b"first"), "a", overwrite=False) == first
+    assert store.read_bytes("a") == b"first"
+    store.write_bytes("a", b"third")
+    assert store.read_bytes("a") == b"third"
+    assert [path.name for path in (tmp_path / "claim").iterdir()] == ["a"]
+
+
+def test_of_many_writers_one_wins_and_nothing_is_mixed(store):
+    contents = [bytes([index]) * 200_000 for index in range(8)]
+    start = threading.Barrier(len(contents))
+    won = []
+
+    def write(content: bytes) -> None:
+        start.wait()
+        try:
+            store.write_bytes("a", content, overwrite=False)
+            won.append(content)
+        except ObjectExists:
+            pass
+
+    threads = [threading.Thread(target=write, args=(content,)) for content in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert won == [store.read_bytes("a")]
+
+
+def test_file_systems_without_hard_links(store, monkeypatch):
+    def refuse(source: str, target: str) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    store.write_bytes("a", b"first", overwrite=False)
+    with pytest.raises(ObjectExists):
+        store.write_bytes("a", b"second", overwrite=False)
+    assert store.read_bytes("a") == b"first"
+
+
+def test_a_killed_writer_leaves_nothing_to_be_seen_and_sweep_removes_the_rest(store, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    root = tmp_path / "claim"
+    program = (
+        "from pathlib import Path; from rvc.store import FolderStore\n"
+        f"FolderStore(Path({str(root)!r}), 'pvc://claim/').upload(Path({str(pipe)!r}), 'voices/a')"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", program])
+    with pipe.open("wb") as source:
+        source.write(b"x" * (2 << 20))
+        source.flush()
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+    (leftover,) = (root / "voices").iterdir()
+    assert leftover.name.startswith(TEMPORARY_PREFIX)
+    assert keys(store) == []
+    written = leftover.stat().st_mtime
+    assert store.sweep("", older_than=written) == 0
+    assert store.sweep("voices/", older_than=written + 1) == 1
+    assert list((root / "voices").iterdir()) == []
+
+
+def test_links_out_of_the_volume_are_refused(store, tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "claim" / "link").symlink_to(tmp_path / "secret")
+    (tmp_path / "claim" / "folder").symlink_to(tmp_path)
+    for key in ("link", "folder/secret"):
+        with pytest.raises(PermissionDenied, match="symbolic link"):
+            store.read_bytes(key)
+    with pytest.raises(PermissionDenied):
+        store.write_bytes("folder/new", b"")
+    assert not (tmp_path / "new").exists()
+    assert keys(store) == ["link"], "a bad link is an input that fails, not one that is overlooked"
+
+
+def test_links_within_the_volume_are_files(store, tmp_path):
+    store.write_bytes("a/real", b"content")
+    (tmp_path / "claim" / "link").symlink_to("a/real")
+    assert keys(store) == ["a/real", "link"]
+    assert store.read_bytes("link") == b"content"
+
+
+def test_lost_and_found_is_none_of_ours(store):
+    store.write_bytes("lost+found/x", b"")
+    store.write_bytes("data/lost+found/x", b"")
+    assert keys(store) == ["data/lost+found/x"]
+
+
+def test_a_file_where_a_folder_is_needed(store):
+    store.write_bytes("a", b"")
+    with pytest.raises(InvalidConfiguration, match="name of this folder"):
+        store.write_bytes("a/b", b"")
+    with pytest.raises(ObjectNotFound):
+        store.read_bytes("a/b")
+    assert keys(store, "a/") == []
+    store.delete("a/b")
+
+
+def test_a_name_that_is_too_long(store):
+    with pytest.raises(InvalidConfiguration, match="shorten"):
+        store.write_bytes("x" * 300, b"")
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.EACCES, PermissionDenied),
+        (errno.EROFS, PermissionDenied),
+        (errno.ENOSPC, StoreUnavailable),
+        (errno.EDQUOT, StoreUnavailable),
+        (errno.EIO, StoreUnavailable),
+        (errno.ESTALE, StoreUnavailable),
+        (errno.ETIMEDOUT, StoreUnavailable),
+        (errno.ENOENT, ObjectNotFound),
+    ],
+)
+def test_errors_of_the_system_become_ours(number, kind):
+    with pytest.raises(kind, match=f"pvc://claim/a: {os.strerror(number)}; ."), store_errors("pvc://claim/a"):
+        raise OSError(number, os.strerror(number))
