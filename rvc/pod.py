@@ -1,8 +1,8 @@
 """What every program of ours does first in a pod: one JSON object per log line, and no more threads than CPU.
 
-A container sees all CPUs of its node, whatever its limit says. Numerical libraries start a thread for each of them
-when they are imported, and a pod limited to two CPUs on a 64-core node then spends its quota on waiting. So this
-module imports none of those libraries, and `limit_threads` comes before the first import of one.
+A container sees all CPUs of its node, whatever its limit says. Numerical libraries start a thread for each of
+them when they are imported, and a pod limited to two CPUs on a 64-core node then spends its quota on waiting.
+So this module imports none of those libraries, and `limit_threads` comes before the first import of one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 PORT_VARIABLE = "RVC_PORT"
-"""Environment variable with a port other than the contract's, 0 for any free one; for several on one machine."""
+"""Environment variable with a port other than the contract's, 0 for any free one; for several on one machine.
+"""
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -30,7 +31,8 @@ def cpu_limit(cgroup: Path = Path("/sys/fs/cgroup")) -> float | None:
         pass
     try:
         microseconds = int((cgroup / "cpu" / "cpu.cfs_quota_us").read_text())
-        return None if microseconds < 0 else microseconds / int((cgroup / "cpu" / "cpu.cfs_period_us").read_text())
+        period_microseconds = int((cgroup / "cpu" / "cpu.cfs_period_us").read_text())
+        return None if microseconds < 0 else microseconds / period_microseconds
     except FileNotFoundError:
         return None
 
@@ -51,7 +53,7 @@ def limit_threads(
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per line: time, level, logger, message, the fields given to `event`, and the traceback."""
+    """One JSON object per line: time, level, logger, message, the fields given to `event`, the traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Text of one log line, without the line's end."""

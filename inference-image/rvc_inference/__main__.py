@@ -1,0 +1,88 @@
+"""The server's process: configuration, the served voice in the background, the API until SIGTERM.
+
+What computes is imported last, after the number of threads is set.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import msgspec
+
+from rvc.contract import SERVED_VOICE_VARIABLE, SERVER_PORT, VoiceReference
+from rvc.errors import InvalidConfiguration
+from rvc.pod import PORT_VARIABLE, event, limit_threads, log_as_json
+
+log = logging.getLogger("rvc_inference")
+
+SHUTDOWN_SECONDS = 5
+"""For requests under way when SIGTERM comes; the audio under way is abandoned."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What the server is told at its start."""
+
+    served: VoiceReference | None
+    """The voice that is loaded before the server is ready; None: ready at once, each conversion brings its
+    own.
+    """
+    port: int
+    """Port of the API on all addresses of the pod."""
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Configuration:
+        """Read it from environment variables; raises `InvalidConfiguration`."""
+        text = environment.get(SERVED_VOICE_VARIABLE)
+        try:
+            served = msgspec.json.decode(text, type=VoiceReference) if text else None
+        except msgspec.MsgspecError as error:
+            raise InvalidConfiguration(
+                f"{SERVED_VOICE_VARIABLE} is no voice reference of this version: {error}; operator and "
+                "server image must be of the same release"
+            ) from error
+        return cls(served, int(environment.get(PORT_VARIABLE, SERVER_PORT)))
+
+
+def serve(configuration: Configuration, scratch: Path) -> None:
+    """Answer until SIGTERM or SIGINT, then leave nothing half-written."""
+    import uvicorn
+
+    from rvc_inference.app import create_app
+    from rvc_inference.loader import load_voice
+    from rvc_inference.metrics import registry
+    from rvc_inference.readiness import ServedVoice
+    from rvc_inference.voices import Voices
+    from rvc_inference.worker import Worker
+
+    voices = Voices(load_voice, scratch / "voices", configuration.served)
+    served = ServedVoice(voices, configuration.served)
+    (scratch / "files").mkdir()
+    worker = Worker(voices, scratch / "files")
+    uvicorn.run(
+        create_app(worker, served, registry(worker, voices, served)),
+        host="0.0.0.0",
+        port=configuration.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+
+
+def main() -> None:
+    """Run the server."""
+    log_as_json()
+    threads = limit_threads()
+    configuration = Configuration.of(os.environ)
+    event(log, "server begins", threads=threads, **asdict(configuration))
+    with tempfile.TemporaryDirectory(prefix="rvc-inference-") as scratch:
+        serve(configuration, Path(scratch))
+
+
+if __name__ == "__main__":
+    main()

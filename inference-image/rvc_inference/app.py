@@ -1,0 +1,177 @@
+"""The HTTP API: a conversion is put, looked at and deleted under the uid of its Kubernetes object.
+
+Handlers only touch the register, so an answer never waits for audio. Every error has the body
+`{"reason", "message"}`. What all conversion routes demand (a signature, say) goes into `demands`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, FastAPI, Path, Request, Response
+from fastapi.params import Depends
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.exceptions import HTTPException
+
+from rvc.contract import ConversionRequest, ConversionStatus, encode
+from rvc.errors import RvcError
+from rvc_inference.readiness import ServedVoice
+from rvc_inference.worker import Conflict, ShuttingDown, Worker
+
+REQUEST_LIMIT_BYTES = 64 * 1024
+
+
+class RequestInvalid(RvcError):
+    """The request is none of this API."""
+
+    reason = "RequestInvalid"
+
+
+class RequestTooLarge(RvcError):
+    """The body is longer than any conversion needs."""
+
+    reason = "RequestTooLarge"
+
+
+class ConversionUnknown(RvcError):
+    """No conversion has that uid here."""
+
+    reason = "ConversionUnknown"
+
+
+STATUSES: dict[type[RvcError], HTTPStatus] = {
+    RequestInvalid: HTTPStatus.BAD_REQUEST,
+    RequestTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    ConversionUnknown: HTTPStatus.NOT_FOUND,
+    Conflict: HTTPStatus.CONFLICT,
+    ShuttingDown: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,127}")
+
+
+def checked_uid(uid: Annotated[str, Path()]) -> str:
+    """The uid, which becomes part of the names of objects; raises `RequestInvalid` for anything else."""
+    if UID.fullmatch(uid) is None:
+        raise RequestInvalid("a uid has letters, digits and hyphens, 128 at most")
+    return uid
+
+
+Uid = Annotated[str, Depends(checked_uid)]
+
+
+def create_app(
+    worker: Worker, served: ServedVoice, registry: CollectorRegistry, demands: Sequence[Depends] = ()
+) -> FastAPI:
+    """The server; its threads start and stop with it."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        worker.start()
+        served.start()
+        yield
+        served.stop()
+        await asyncio.to_thread(worker.close)
+
+    app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    app.include_router(conversion_routes(worker), dependencies=demands)
+    app.include_router(operation_routes(worker, served, registry))
+    app.add_exception_handler(RvcError, answer_error)
+    app.add_exception_handler(HTTPException, answer_http_exception)
+    return app
+
+
+def conversion_routes(worker: Worker) -> APIRouter:
+    """`/v1/conversions/<uid>`."""
+    router = APIRouter(prefix="/v1/conversions")
+
+    @router.put("/{uid}")
+    async def put(uid: Uid, request: Request) -> Response:
+        status, new = worker.put(uid, await read_request(request))
+        return answer(status, HTTPStatus.ACCEPTED if new else HTTPStatus.OK)
+
+    @router.get("/{uid}")
+    async def get(uid: Uid) -> Response:
+        status = worker.get(uid)
+        if status is None:
+            raise ConversionUnknown(f"conversion {uid} is not on this server")
+        return answer(status, HTTPStatus.OK)
+
+    @router.delete("/{uid}")
+    async def delete(uid: Uid) -> Response:
+        if not worker.delete(uid):
+            raise ConversionUnknown(f"conversion {uid} is not on this server")
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    return router
+
+
+def operation_routes(worker: Worker, served: ServedVoice, registry: CollectorRegistry) -> APIRouter:
+    """Probes and metrics."""
+    router = APIRouter()
+
+    @router.get("/healthz")
+    async def healthz() -> Response:
+        if worker.defect or not worker.alive:
+            message = worker.defect or "the converter thread has ended"
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, "Unhealthy", message)
+        return Response("ok\n", media_type="text/plain")
+
+    @router.get("/readyz")
+    async def readyz() -> Response:
+        readiness = served.readiness
+        if readiness.reason:
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, readiness.reason, readiness.message)
+        return Response("ok\n", media_type="text/plain")
+
+    @router.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return router
+
+
+async def read_request(request: Request) -> ConversionRequest:
+    """The body as a conversion request, of bounded size."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > REQUEST_LIMIT_BYTES:
+            raise RequestTooLarge(f"a conversion request has at most {REQUEST_LIMIT_BYTES} bytes")
+    try:
+        return msgspec.json.decode(body, type=ConversionRequest)
+    except msgspec.MsgspecError as error:
+        raise RequestInvalid(
+            f"no conversion request of this version: {error}; operator and server image must be of the same "
+            "release"
+        ) from error
+
+
+def answer(status: ConversionStatus, code: HTTPStatus) -> Response:
+    """The status of a conversion as a response."""
+    return Response(encode(status), status_code=code, media_type="application/json")
+
+
+def problem(code: HTTPStatus, reason: str, message: str) -> Response:
+    """An error as a response."""
+    body = msgspec.json.encode({"reason": reason, "message": message})
+    return Response(body, status_code=code, media_type="application/json")
+
+
+async def answer_error(_: Request, error: Exception) -> Response:
+    """Response for one of our errors."""
+    assert isinstance(error, RvcError), "registered for RvcError"
+    return problem(STATUSES[type(error)], error.reason, str(error))
+
+
+async def answer_http_exception(_: Request, error: Exception) -> Response:
+    """Response for what the framework refuses: unknown paths, methods."""
+    assert isinstance(error, HTTPException), "registered for HTTPException"
+    code = HTTPStatus(error.status_code)
+    return problem(code, "".join(code.phrase.title().split()), error.detail)

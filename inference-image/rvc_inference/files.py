@@ -1,0 +1,135 @@
+"""One file of a conversion: fetch, convert, publish; and trying again while the store is the trouble.
+
+The output appears under its name when it is complete and verified, or not at all: it is made in scratch and
+`upload` publishes it at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from rvc.contract import ConversionRequest
+from rvc.errors import InvalidAudio, ObjectNotFound, PermissionDenied, StoreUnavailable, Terminated
+from rvc.pod import event
+from rvc.store import ObjectInfo, Store
+from rvc_inference.plan import InputFile, Job
+from rvc_inference.results import FileResult, Outcome
+from rvc_inference.voices import VoiceConverter
+
+log = logging.getLogger(__name__)
+Value = TypeVar("Value")
+
+STORE_TRIES = 5
+FIRST_PAUSE_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the files of one conversion come from and go to; both prefixes are keys of their store."""
+
+    inputs: Store
+    input_prefix: str
+    outputs: Store
+    output_prefix: str
+
+
+def with_store_retries(operation: Callable[[], Value], wait: Callable[[float], bool]) -> Value:
+    """Try `operation` until the store answers; `wait` pauses, and is true when there is no time left for it.
+
+    Raises `StoreUnavailable` of the last try, `Terminated` when `wait` was true.
+    """
+    pause = FIRST_PAUSE_SECONDS
+    for _ in range(STORE_TRIES - 1):
+        try:
+            return operation()
+        except StoreUnavailable as error:
+            event(log, "store unavailable", level=logging.WARNING, detail=str(error), pause=pause)
+        if wait(pause):
+            raise Terminated("ended while waiting for the store")
+        pause *= 2
+    return operation()
+
+
+def convert_file(
+    job: Job,
+    request: ConversionRequest,
+    places: Places,
+    converter: VoiceConverter,
+    scratch: Path,
+    fingerprint: str,
+    abandoned: threading.Event,
+) -> FileResult:
+    """Convert one input and return its outcome.
+
+    Raises what concerns more than this file: `StoreUnavailable`, `PermissionDenied` for the output,
+    `AcceleratorError`, `InvalidConfiguration`, `Terminated`.
+    """
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        source = Path(folder) / ("input" + PurePosixPath(job.source.name).suffix)
+        output = Path(folder) / ("output" + PurePosixPath(job.output_name).suffix)
+        try:
+            with_store_retries(lambda: _fetch(job.source, places, source), abandoned.wait)
+        except (InvalidAudio, ObjectNotFound, PermissionDenied) as error:
+            return failed(job, fingerprint, error.reason, str(error))
+        try:
+            done = converter.convert(
+                source, output, request.parameters, request.output.format, Path(folder), stop=abandoned.is_set
+            )
+        except InvalidAudio as error:
+            message = str(error).replace(str(source), job.source.name)
+            return failed(job, fingerprint, error.reason, message)
+        key = places.output_prefix + job.output_name
+        published = with_store_retries(
+            lambda: places.outputs.upload(output, key, overwrite=True), abandoned.wait
+        )
+        return succeeded(job, fingerprint, published, done.seconds)
+
+
+def failed(job: Job, fingerprint: str, reason: str, message: str) -> FileResult:
+    """The outcome of a file that cannot be converted."""
+    return FileResult(
+        source=job.source, fingerprint=fingerprint, outcome=Outcome.FAILED, reason=reason, message=message
+    )
+
+
+def skipped(source: InputFile, fingerprint: str) -> FileResult:
+    """The outcome of a file that is no recording."""
+    return FileResult(
+        source=source,
+        fingerprint=fingerprint,
+        outcome=Outcome.SKIPPED,
+        reason="NotAudio",
+        message="the name does not end like that of a recording",
+    )
+
+
+def succeeded(job: Job, fingerprint: str, published: ObjectInfo, seconds: float) -> FileResult:
+    """The outcome of a file whose output is published."""
+    return FileResult(
+        source=job.source,
+        fingerprint=fingerprint,
+        outcome=Outcome.SUCCEEDED,
+        output=job.output_name,
+        output_size=published.size,
+        output_etag=published.etag,
+        seconds=seconds,
+    )
+
+
+def _fetch(source: InputFile, places: Places, path: Path) -> None:
+    key = places.input_prefix + source.name
+    found = places.inputs.stat(key)
+    if found is None:
+        raise ObjectNotFound(f"{key} was removed after the conversion began", reason="InputRemoved")
+    if (found.size, found.etag) != (source.size, source.etag):
+        raise InvalidAudio(
+            f"{key} was changed after the conversion began; apply a new Conversion for it",
+            reason="InputChanged",
+        )
+    places.inputs.download(key, path)

@@ -1,0 +1,162 @@
+"""What a conversion notes in the store beside its outputs, for a person to read and another server to go on.
+
+`inputs.jsonl` freezes what there was to do, `results.jsonl` has a line for each file with an outcome,
+`results.json` is the summary and comes last. A line counts only for the same input, voice and parameters
+(`fingerprint`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from enum import StrEnum
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from rvc.contract import ConversionRequest, FileCounts, FileFailure
+from rvc.errors import ArtifactCorrupt, ObjectExists, ObjectNotFound
+from rvc.store import Store
+from rvc_inference.plan import BOOKKEEPING_FOLDER, InputFile
+
+Line = TypeVar("Line", bound=Struct)
+
+
+class Outcome(StrEnum):
+    """How it went with one file."""
+
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    SKIPPED = "Skipped"
+
+
+class FileResult(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+    """One line of `results.jsonl`."""
+
+    source: InputFile
+    fingerprint: str
+    outcome: Outcome
+    output: str = ""
+    """Name below the output prefix."""
+    output_size: int = 0
+    output_etag: str = ""
+    seconds: float = 0.0
+    """Length of the converted audio."""
+    reason: str = ""
+    message: str = ""
+
+
+class Summary(Struct, frozen=True, rename="camel"):
+    """`results.json`."""
+
+    request: ConversionRequest
+    files: FileCounts
+    audio_seconds: float
+    failures: tuple[FileFailure, ...]
+    """All of them, unlike in the Conversion's status."""
+    results: str = "results.jsonl"
+
+
+def fingerprint(request: ConversionRequest) -> str:
+    """Digest of all that decides how an output sounds, beside its input."""
+    output = request.output
+    decisive = [request.voice.manifest_digest, request.parameters, output.format, output.audible_label]
+    return "sha256:" + hashlib.sha256(msgspec.json.encode(decisive)).hexdigest()
+
+
+class ResultsFolder:
+    """The records of one conversion in the store of its outputs."""
+
+    def __init__(self, store: Store, output_prefix: str, uid: str) -> None:
+        self._store = store
+        self.summary_name = f"{BOOKKEEPING_FOLDER}/{uid}/results.json"
+        self._prefix = f"{output_prefix}{BOOKKEEPING_FOLDER}/{uid}/"
+
+    def freeze_inputs(self, listing: Iterable[InputFile]) -> list[InputFile]:
+        """Note what there is to do, once: the inputs that were noted first, by whatever server, are those
+        that count.
+        """
+        key = self._prefix + "inputs.jsonl"
+        with suppress(ObjectExists):
+            self._store.write_bytes(key, _lines(listing), overwrite=False)
+        return self._read(key, InputFile)
+
+    def frozen_inputs(self) -> list[InputFile]:
+        """What was noted to do; empty if nothing was."""
+        return self._read(self._prefix + "inputs.jsonl", InputFile)
+
+    def earlier_results(self) -> dict[str, FileResult]:
+        """Outcomes that an earlier run of this conversion noted, by the input's name."""
+        lines = self._read(self._prefix + "results.jsonl", FileResult)
+        return {result.source.name: result for result in lines}
+
+    def write_results(self, results: Iterable[FileResult]) -> None:
+        """Replace `results.jsonl`, whole or not at all."""
+        self._store.write_bytes(self._prefix + "results.jsonl", _lines(results), overwrite=True)
+
+    def write_summary(self, summary: Summary) -> None:
+        """Write `results.json`, the sign that everything else is there."""
+        text = msgspec.json.format(msgspec.json.encode(summary), indent=2)
+        self._store.write_bytes(self._prefix + "results.json", text + b"\n", overwrite=True)
+
+    def _read(self, key: str, kind: type[Line]) -> list[Line]:
+        try:
+            return [msgspec.json.decode(line, type=kind) for line in self._store.read_bytes(key).splitlines()]
+        except ObjectNotFound:
+            return []
+        except msgspec.MsgspecError as error:
+            raise ArtifactCorrupt(
+                f"{key} cannot be read ({error}); remove its folder to convert from the beginning"
+            ) from error
+
+
+class Ledger:
+    """Outcomes of one conversion so far, counted as they come and recorded in the store now and then."""
+
+    def __init__(self, records: ResultsFolder, total: int) -> None:
+        self._records = records
+        self._total = total
+        self._results: dict[str, FileResult] = {}
+        self._counts: Counter[Outcome] = Counter()
+        self._failures: list[FileFailure] = []
+        self._recorded = 0
+
+    def note(self, result: FileResult) -> None:
+        """Add the outcome of a file that had none."""
+        self._results[result.source.name] = result
+        self._counts[result.outcome] += 1
+        if result.outcome is Outcome.FAILED:
+            failure = FileFailure(key=result.source.name, reason=result.reason, message=result.message)
+            self._failures.append(failure)
+
+    def record(self) -> None:
+        """Write all outcomes to the store if there are new ones."""
+        if len(self._results) > self._recorded:
+            self._records.write_results(self._results.values())
+            self._recorded = len(self._results)
+
+    @property
+    def counts(self) -> FileCounts:
+        """Files by outcome."""
+        return FileCounts(
+            total=self._total,
+            succeeded=self._counts[Outcome.SUCCEEDED],
+            failed=self._counts[Outcome.FAILED],
+            skipped=self._counts[Outcome.SKIPPED],
+        )
+
+    @property
+    def audio_seconds(self) -> float:
+        """Length of all converted audio."""
+        return sum(result.seconds for result in self._results.values())
+
+    def failures(self, limit: int | None = None) -> tuple[FileFailure, ...]:
+        """The first failures, all without a limit."""
+        return tuple(self._failures[:limit])
+
+
+def _lines(values: Iterable[Struct]) -> bytes:
+    return b"".join(msgspec.json.encode(value) + b"\n" for value in values)

@@ -1,0 +1,167 @@
+"""The conversions of this server and the one thread that works on them, a file of each in turn.
+
+In turn, so that a single file does not wait for a folder of ten thousand. The HTTP side only reads and writes
+the register, and never waits for audio.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Generator
+from pathlib import Path
+
+from rvc.contract import ConversionRequest, ConversionState, ConversionStatus
+from rvc.errors import AcceleratorError, RvcError, Terminated
+from rvc.pod import event
+from rvc_inference.results import FileResult, Outcome
+from rvc_inference.run import Conversion
+from rvc_inference.voices import Voices
+
+log = logging.getLogger(__name__)
+
+REMEMBERED_CONVERSIONS = 1000
+"""Ended conversions that a `GET` still finds; the operator deletes each when it has read the end."""
+ENDED = (ConversionState.FINISHED, ConversionState.FAILED)
+
+
+class Conflict(RvcError):
+    """The same uid was given another conversion."""
+
+    reason = "Conflict"
+
+
+class ShuttingDown(RvcError):
+    """Nothing new is begun."""
+
+    reason = "ShuttingDown"
+
+
+class Worker:
+    """Register of conversions and the thread that converts."""
+
+    def __init__(self, voices: Voices, scratch: Path) -> None:
+        self._voices = voices
+        self._scratch = scratch
+        self._register: dict[str, Conversion] = {}
+        self._turns: deque[tuple[Conversion, Generator[None]]] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._work, name="converter", daemon=True)
+        self.defect = ""
+        """Why only a new process can help; empty while all is well."""
+        self.files: Counter[Outcome] = Counter()
+        self.audio_seconds = 0.0
+        self.busy_seconds = 0.0
+
+    def start(self) -> None:
+        """Begin to work on what comes."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Begin nothing new, abandon what runs, return when nothing does; the outputs so far are complete."""
+        with self._changed:
+            self._closing = True
+            for conversion in self._register.values():
+                conversion.abandon()
+            self._changed.notify()
+        self._thread.join()
+
+    def put(self, uid: str, request: ConversionRequest) -> tuple[ConversionStatus, bool]:
+        """Take on a conversion; the status, and whether it is new work.
+
+        The same request again is no new work, unless it failed in a way that another try may mend. Raises
+        `Conflict` for another request under the same uid.
+        """
+        with self._changed:
+            if self._closing:
+                raise ShuttingDown("the server is shutting down; ask another one")
+            known = self._register.get(uid)
+            if known is not None and known.request != request:
+                raise Conflict(f"conversion {uid} is already here with another request; DELETE it first")
+            if known is not None and not known.status.retriable:
+                return known.status, False
+            conversion = Conversion(uid, request, self._voices, self._scratch, self._count)
+            self._forget_oldest()
+            self._register.pop(uid, None)
+            self._register[uid] = conversion
+            self._turns.append((conversion, conversion.steps()))
+            self._changed.notify()
+            return conversion.status, True
+
+    def get(self, uid: str) -> ConversionStatus | None:
+        """Status of a conversion, None if it is not here."""
+        conversion = self._register.get(uid)
+        return None if conversion is None else conversion.status
+
+    def delete(self, uid: str) -> bool:
+        """Stop and forget a conversion; whether it was here."""
+        with self._changed:
+            conversion = self._register.pop(uid, None)
+        if conversion is not None:
+            conversion.abandon()
+        return conversion is not None
+
+    def by_state(self) -> Counter[ConversionState]:
+        """Conversions that are here, by state."""
+        with self._changed:
+            return Counter(conversion.status.state for conversion in self._register.values())
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread works."""
+        return self._thread.is_alive()
+
+    def _work(self) -> None:
+        while (turn := self._next_turn()) is not None:
+            conversion, steps = turn
+            begun = time.monotonic()
+            if self._step(conversion, steps):
+                with self._changed:
+                    self._turns.append(turn)
+            self.busy_seconds += time.monotonic() - begun
+
+    def _next_turn(self) -> tuple[Conversion, Generator[None]] | None:
+        """Whose turn it is, waiting if it is nobody's; None when there is nothing left to do at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._turns or self._closing)
+            return self._turns.popleft() if self._turns else None
+
+    def _step(self, conversion: Conversion, steps: Generator[None]) -> bool:
+        """Work on one file; whether there is more to do."""
+        try:
+            if conversion.abandoned:
+                steps.close()
+                raise Terminated("abandoned")
+            next(steps)
+            return True
+        except StopIteration:
+            event(log, "conversion finished", uid=conversion.uid, files=conversion.status.files)
+        except Terminated:
+            event(log, "conversion abandoned", uid=conversion.uid)
+        except Exception as error:
+            conversion.fail(error)
+            if isinstance(error, AcceleratorError) and error.reason == AcceleratorError.reason:
+                self.defect = str(error)
+            event(
+                log,
+                "conversion failed",
+                level=logging.ERROR,
+                uid=conversion.uid,
+                reason=conversion.status.reason,
+                detail=conversion.status.message,
+                retriable=conversion.status.retriable,
+            )
+        return False
+
+    def _count(self, result: FileResult) -> None:
+        self.files[result.outcome] += 1
+        self.audio_seconds += result.seconds
+
+    def _forget_oldest(self) -> None:
+        if len(self._register) >= REMEMBERED_CONVERSIONS:
+            ended = [uid for uid, known in self._register.items() if known.status.state in ENDED]
+            for uid in ended[: len(self._register) - REMEMBERED_CONVERSIONS + 1]:
+                del self._register[uid]
