@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -19,6 +20,8 @@ def main() -> int:
         print(f"rvc-operator: {error}", file=sys.stderr)  # noqa: T201
         return 2
     kopf.configure(log_format=kopf.LogFormat.FULL)
+    # A line for each watch event would bury ours.
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     kopf.run(
         registry=registrations.registry,
         standalone=True,

@@ -24,6 +24,7 @@ from random import uniform
 from typing import Any
 
 import kopf
+import msgspec
 
 from rvc.contract import API_GROUP
 
@@ -69,7 +70,7 @@ async def startup(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) ->
     for kind in Kind:
         if kind.child:
             settings.watching.label_selectors[kind.plural] = CHILD_SELECTOR
-    log.info("%s", config)
+    log.info("configuration: %s", msgspec.json.encode(config).decode())
     memo.operator = Operator(config, Kube(await client_configuration()), Pods())
     await memo.operator.start()
 

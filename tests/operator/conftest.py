@@ -1,8 +1,8 @@
-"""Fixtures: the CRDs on a control plane, and a world of its own for every test."""
+"""Fixtures: the CRDs on a control plane, the operator on it, and a namespace of its own for every test."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from rvc_operator.runtime.kube import Kube
 from tests.cluster.control_plane import ControlPlane
 
 from .kubelet import Kubelet
-from .world import REPOSITORY, World
+from .process import REPOSITORY, OperatorProcess
+from .world import World
 
 _numbers = count(1)
 
@@ -22,29 +23,54 @@ _numbers = count(1)
 @pytest.fixture(scope="session")
 def served_kinds(control_plane: ControlPlane) -> ControlPlane:
     """A control plane that knows our kinds."""
-    crds = str(REPOSITORY / "crds")
-    control_plane.kubectl("apply", "--validate=false", "-k", crds)
+    control_plane.kubectl("apply", "--validate=false", "-k", str(REPOSITORY / "crds"))
     kinds = ("crd/voicemodels.voice.rvc.dev", "crd/conversions.voice.rvc.dev")
     control_plane.kubectl("wait", "--for=condition=Established", *kinds, "--timeout=60s")
     return control_plane
 
 
+@pytest.fixture(scope="module")
+def shared_operator(
+    served_kinds: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OperatorProcess]:
+    """One operator for all namespaces, and for all tests of a module."""
+    log = tmp_path_factory.mktemp("operator") / "log"
+    operator = OperatorProcess(served_kinds.kubeconfig, "", log)
+    operator.start()
+    yield operator
+    operator.stop()
+
+
 @pytest.fixture
-async def world(served_kinds: ControlPlane, tmp_path: Path) -> AsyncIterator[World]:
-    """A namespace with a scripted kubelet; the test starts the operator."""
-    namespace = f"test-{next(_numbers)}"
-    served_kinds.kubectl("create", "namespace", namespace)
+async def world(served_kinds: ControlPlane, shared_operator: OperatorProcess) -> AsyncIterator[World]:
+    """A namespace of the shared operator; not to be used in one module with `lone_world`."""
+    async with _world(served_kinds, shared_operator, f"shared-{next(_numbers)}") as made:
+        yield made
+
+
+@pytest.fixture
+async def lone_world(served_kinds: ControlPlane, tmp_path: Path) -> AsyncIterator[World]:
+    """A namespace with an operator of its own, which the test starts."""
+    namespace = f"alone-{next(_numbers)}"
+    operator = OperatorProcess(served_kinds.kubeconfig, namespace, tmp_path / "log")
+    async with _world(served_kinds, operator, namespace) as made:
+        yield made
+    operator.stop()
+
+
+@asynccontextmanager
+async def _world(
+    control_plane: ControlPlane, operator: OperatorProcess, namespace: str
+) -> AsyncIterator[World]:
+    control_plane.kubectl("create", "namespace", namespace)
     configuration = Configuration()
-    await kube_config.load_kube_config(str(served_kinds.kubeconfig), client_configuration=configuration)
+    await kube_config.load_kube_config(str(control_plane.kubeconfig), client_configuration=configuration)
     kube = Kube(configuration)
     kubelet = Kubelet(kube, namespace)
     playing = asyncio.create_task(kubelet.run())
-    made = World(kube, served_kinds.kubectl, served_kinds.kubeconfig, namespace, tmp_path, kubelet)
-    yield made
-    if made.operator_is_running():
-        made.stop_operator()
+    yield World(kube, control_plane.kubectl, operator, namespace, kubelet)
+    control_plane.kubectl("delete", "namespace", namespace, "--wait=false")
     playing.cancel()
     with suppress(asyncio.CancelledError):
         await playing
     await kube.close()
-    served_kinds.kubectl("delete", "namespace", namespace, "--wait=false")

@@ -6,7 +6,6 @@ says; a server runs and is ready. Both get a stand-in that listens on the pod's 
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +17,7 @@ from rvc_operator.api.names import COMPONENT_LABEL, MANAGED_BY_LABEL, MANAGER
 from rvc_operator.runtime.cache import Key, Kind
 from rvc_operator.runtime.kube import Kube, NotFound
 
-from .stand_ins import Server, StandIn, Trainer
+from .stand_ins import Behaviour, Server, StandIn, Trainer
 
 DIGEST = "sha256:" + "ab" * 32
 Body = dict[str, Any]
@@ -66,7 +65,8 @@ class Kubelet:
     namespace: str
     script: deque[Act] = field(default_factory=deque)
     """Acts of the trainers to come, one an attempt; when it is empty, they publish at once."""
-    make_server: Callable[[], Server] = Server
+    servers_do: Behaviour = field(default_factory=Behaviour)
+    """What all servers make of their conversions."""
     pods: dict[str, tuple[str, StandIn | None]] = field(default_factory=dict)
     """By uid: name, and what listens on the pod's IP."""
 
@@ -115,7 +115,7 @@ class Kubelet:
 
     async def _start(self, body: Body) -> StandIn | None:
         if body["metadata"]["labels"][COMPONENT_LABEL] == "server":
-            server = self.make_server()
+            server = Server(behaviour=self.servers_do)
             await server.start()
             await self._write(body, _running(server.ip, "server"))
             return server

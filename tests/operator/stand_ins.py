@@ -72,22 +72,29 @@ class Trainer(StandIn):
 
 
 @dataclass
-class Server(StandIn):
-    """An inference server; what it makes of a conversion is up to `outcome`."""
+class Behaviour:
+    """What servers make of their conversions."""
 
     outcome: ConversionStatus | None = ONE_FILE_CONVERTED
-    """What it says on the first GET after the PUT; None: it stays at work."""
+    """What they say on the first GET after the PUT; None: they stay at work."""
     refusal: int = 0
     """Status with which every PUT is refused, 0 for none."""
+
+
+@dataclass
+class Server(StandIn):
+    """An inference server."""
+
+    behaviour: Behaviour = field(default_factory=Behaviour)
     known: dict[str, ConversionRequest] = field(default_factory=dict)
 
     async def answer(self, request: web.Request) -> web.Response:
         uid = request.path.removeprefix("/v1/conversions/")
         if request.method == "PUT":
             wanted = msgspec.json.decode(await request.read(), type=ConversionRequest)
-            if self.refusal:
+            if self.behaviour.refusal:
                 problem = {"reason": "RequestRefused", "message": "the stand-in refuses"}
-                return web.json_response(problem, status=self.refusal)
+                return web.json_response(problem, status=self.behaviour.refusal)
             repeated = uid in self.known
             if self.known.setdefault(uid, wanted) != wanted:
                 return web.json_response({"reason": "Other", "message": "another request"}, status=409)
@@ -98,7 +105,7 @@ class Server(StandIn):
             del self.known[uid]
             return web.Response(status=204)
         running = ConversionStatus(ConversionState.RUNNING, files=FileCounts(total=1))
-        return _json(self.outcome or running)
+        return _json(self.behaviour.outcome or running)
 
 
 def _json(value: Any, status: int = 200) -> web.Response:

@@ -3,7 +3,6 @@
 import pytest
 
 from rvc_operator.runtime.cache import Kind
-from tests.cluster.control_plane import ControlPlane
 
 from .kubelet import DIGEST, Exit, Work
 from .manifests import conversion_spec, voice_spec
@@ -11,12 +10,9 @@ from .world import World, condition
 
 pytestmark = pytest.mark.cluster
 
-MARKER = "marker"
-
 
 async def test_two_manifests_make_a_voice_and_a_converted_file(world: World) -> None:
     world.kubelet.script.append(Work())
-    world.start_operator()
     await world.create(Kind.VOICE, "alice", voice_spec())
     await world.create(Kind.CONVERSION, "hello", conversion_spec())
     await world.until_ready(Kind.VOICE, "alice", "Unknown", "Training")
@@ -53,7 +49,6 @@ async def test_two_manifests_make_a_voice_and_a_converted_file(world: World) -> 
 
 
 async def test_servers_go_when_idle_and_come_back_when_needed(world: World) -> None:
-    world.start_operator()
     await world.create(Kind.VOICE, "alice", voice_spec(serving={"idleTimeoutSeconds": 1}))
     await world.create(Kind.CONVERSION, "first", conversion_spec())
     await world.until_ready(Kind.CONVERSION, "first", "True", "Converted")
@@ -68,37 +63,7 @@ async def test_servers_go_when_idle_and_come_back_when_needed(world: World) -> N
     await world.until_ready(Kind.CONVERSION, "second", "True", "Converted")
 
 
-async def test_nothing_is_written_when_nothing_changed(world: World, served_kinds: ControlPlane) -> None:
-    world.start_operator(RVC_WORKERS="1")
-    await world.create(Kind.VOICE, "alice", voice_spec())
-    await world.create(Kind.CONVERSION, "hello", conversion_spec())
-    await world.until_ready(Kind.CONVERSION, "hello", "True", "Converted")
-    await world.until_ready(Kind.VOICE, "alice", "True", "Available")
-    await _settled(world, "before")
-    versions, events = await world.versions(), world.events()
-
-    # The same YAML again, then a restart. With one worker, the marker is answered after everything else.
-    for name, kind, spec in (
-        ("alice", Kind.VOICE, voice_spec()),
-        ("hello", Kind.CONVERSION, conversion_spec()),
-    ):
-        await world.edit(kind, name, spec)
-    await _settled(world, "reapplied")
-    world.stop_operator()
-    world.start_operator(RVC_WORKERS="1")
-    await _settled(world, "restarted")
-
-    after = await world.versions()
-    assert {key: after[key] for key in versions} == versions
-    assert [key.name for key in after.keys() - versions.keys()] != []
-    assert all(key.name.startswith(MARKER) for key in after.keys() - versions.keys())
-    assert [event for event in world.events() if event != "WaitingForVoice"] == [
-        event for event in events if event != "WaitingForVoice"
-    ]
-
-
 async def test_a_conversion_waits_for_a_voice_that_comes_later(world: World) -> None:
-    world.start_operator()
     await world.create(Kind.CONVERSION, "hello", conversion_spec())
     waiting = await world.until_ready(Kind.CONVERSION, "hello", "Unknown", "WaitingForVoice")
     assert condition(waiting, "Reconciling")["status"] == "True"
@@ -107,7 +72,6 @@ async def test_a_conversion_waits_for_a_voice_that_comes_later(world: World) -> 
 
 
 async def test_a_changed_dataset_trains_anew_while_the_old_voice_serves(world: World) -> None:
-    world.start_operator()
     await world.create(Kind.VOICE, "alice", voice_spec())
     old = (await world.until_ready(Kind.VOICE, "alice", "True", "Available"))["status"]["revision"]["serving"]
     world.kubelet.script.append(Work())
@@ -136,7 +100,6 @@ async def test_a_changed_dataset_trains_anew_while_the_old_voice_serves(world: W
 
 async def test_suspending_stops_training_and_resuming_goes_on(world: World) -> None:
     world.kubelet.script.append(Work())
-    world.start_operator()
     await world.create(Kind.VOICE, "alice", voice_spec())
     await world.until_ready(Kind.VOICE, "alice", "Unknown", "Training")
     await world.edit(Kind.VOICE, "alice", {"suspend": True})
@@ -152,7 +115,6 @@ async def test_suspending_stops_training_and_resuming_goes_on(world: World) -> N
 
 
 async def test_deleting_a_voice_leaves_nothing(world: World) -> None:
-    world.start_operator()
     await world.create(Kind.VOICE, "alice", voice_spec(serving={"minReplicas": 1}))
 
     async def serves() -> bool:
@@ -169,7 +131,6 @@ async def test_deleting_a_voice_leaves_nothing(world: World) -> None:
 
 
 async def test_a_finished_conversion_goes_after_its_time_to_live(world: World) -> None:
-    world.start_operator()
     await world.create(Kind.VOICE, "alice", voice_spec())
     await world.create(Kind.CONVERSION, "hello", conversion_spec(ttlSecondsAfterFinished=0))
 
@@ -177,9 +138,3 @@ async def test_a_finished_conversion_goes_after_its_time_to_live(world: World) -
         return "Converted" in world.events() and await world.names(Kind.CONVERSION) == []
 
     await world.until("the Conversion has deleted itself", gone)
-
-
-async def _settled(world: World, name: str) -> None:
-    """Until the operator has looked at everything that was there before the call."""
-    await world.create(Kind.CONVERSION, f"{MARKER}-{name}", conversion_spec("nobody"))
-    await world.until_ready(Kind.CONVERSION, f"{MARKER}-{name}", "Unknown", "WaitingForVoice")

@@ -1,14 +1,9 @@
 """A namespace of a real API server with the operator's process beside it, and a scripted kubelet."""
 
 import asyncio
-import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from rvc_operator.runtime.cache import Key, Kind
@@ -16,8 +11,8 @@ from rvc_operator.runtime.kube import Kube, NotFound
 from tests.cluster.kubectl import Kubectl
 
 from .kubelet import Kubelet
+from .process import OperatorProcess
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 60
 Body = dict[str, Any]
 
@@ -28,51 +23,9 @@ class World:
 
     kube: Kube
     kubectl: Kubectl
-    kubeconfig: Path
+    operator: OperatorProcess
     namespace: str
-    folder: Path
     kubelet: Kubelet
-    settings: dict[str, str] = field(default_factory=dict)
-    """Environment of the operator beyond the usual."""
-    _process: subprocess.Popen[bytes] | None = None
-
-    def start_operator(self, **settings: str) -> None:
-        """Start the operator as users do, on this namespace."""
-        environment = os.environ | {
-            "KUBECONFIG": str(self.kubeconfig),
-            "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "operator")]),
-            "RVC_TRAINER_IMAGE": "localhost/rvc-trainer:test",
-            "RVC_SERVER_IMAGE": "localhost/rvc-inference:test",
-            "RVC_NAMESPACES": self.namespace,
-            "RVC_LIVENESS": f"http://127.0.0.1:{_free_port()}/healthz",
-            "RVC_POLL_SECONDS": "0.2",
-            "RVC_RETRY_SECONDS": "0.2",
-            "RVC_RETRY_LIMIT_SECONDS": "1",
-        }
-        with (self.folder / "operator.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "rvc_operator"], env=environment | self.settings | settings, stderr=log
-            )
-
-    def kill_operator(self) -> None:
-        """End the operator with SIGKILL, wherever it is."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-
-    def stop_operator(self) -> None:
-        """End the operator as the kubelet does."""
-        assert self._process is not None
-        self._process.terminate()
-        self._process.wait(timeout=20)
-
-    def operator_is_running(self) -> bool:
-        """Whether the operator was started and has not ended."""
-        return self._process is not None and self._process.poll() is None
-
-    def log(self) -> str:
-        """All that the operator has logged."""
-        return (self.folder / "operator.log").read_text()
 
     async def create(self, kind: Kind, name: str, spec: Body) -> Body:
         """Create an object as a user."""
@@ -118,7 +71,7 @@ class World:
                 for kind in (Kind.VOICE, Kind.CONVERSION)
                 for body in await self.all(kind)
             ]
-            raise AssertionError(f"never: {what}\n{states}\n{self.log()[-4000:]}")
+            raise AssertionError(f"never: {what}\n{states}\n{self.operator.log()[-4000:]}")
 
     async def until_ready(self, kind: Kind, name: str, status: str, reason: str) -> Body:
         """Wait for the Ready condition of an object to be so for its current spec; the object then."""
@@ -159,9 +112,3 @@ def condition(body: Body, type: str) -> Body:
     """A condition of an object, empty if it is not there."""
     conditions = body.get("status", {}).get("conditions", [])
     return next((one for one in conditions if one["type"] == type), {})
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
