@@ -1,4 +1,4 @@
-"""The programs of Kubernetes: given by the user, downloaded from the release, or built from Debian's source package."""
+"""The programs of Kubernetes: given by the user, downloaded, or built from Debian's source package."""
 
 import os
 import re
@@ -26,7 +26,7 @@ class Binaries:
 
 
 def provide() -> Binaries:
-    """The binaries, from KUBE_BIN_DIR, the cache, the release download or the source package, in this order."""
+    """From KUBE_BIN_DIR, the cache, the release download or the source package, in this order."""
     given = os.environ.get("KUBE_BIN_DIR")
     if given:
         return _checked(Path(given))
@@ -55,7 +55,7 @@ def _make() -> Path:
 
 
 def _source() -> tuple[str, Callable[[Path, tuple[str, ...]], None]]:
-    if release_download.answers_quickly():
+    if release_download.available():
         return release_download.VERSION, release_download.download
     return source_build.VERSION, source_build.build
 

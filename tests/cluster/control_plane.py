@@ -67,6 +67,11 @@ class ControlPlane:
             raise ClusterError(f"the control plane did not start, see above (exit code {supervisor.wait()})")
         return cls(supervisor, Path(kubeconfig))
 
+    @property
+    def pid(self) -> int:
+        """The supervisor process."""
+        return self._supervisor.pid
+
     def stop(self) -> None:
         """End every program and remove the folder."""
         self._supervisor.communicate()

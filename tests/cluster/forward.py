@@ -1,7 +1,7 @@
 """Connects a listening socket of the machine with the API server inside the node's network namespace.
 
-A socket stays in the network namespace in which it was made. So the machine's side is made by `Node.up` outside
-and inherited here, while this process, and with it the connections that it opens, is inside.
+A socket stays in the network namespace in which it was made. So the machine's side is made by `Node.up`
+outside and inherited here, while this process, and with it the connections that it opens, is inside.
 """
 
 import argparse

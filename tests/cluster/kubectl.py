@@ -30,6 +30,10 @@ class Kubectl:
         """The decoded answer of `kubectl ARGUMENTS --output=json`."""
         return json.loads(self(*arguments, "--output=json"))
 
+    def stream(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """`kubectl ARGUMENTS` running, with pipes to its standard input and from its standard output."""
+        return subprocess.Popen([*self._command, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
     def apply(self, *manifests: dict[str, Any]) -> None:
         """Apply manifests given as dictionaries."""
         bundle = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}

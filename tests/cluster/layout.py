@@ -1,4 +1,4 @@
-"""Where things lie: caches outlive a cluster and may be deleted at any time, state lives exactly as long as a cluster."""
+"""Where things lie: caches may be deleted at any time, state lives exactly as long as a cluster."""
 
 import fcntl
 import os
@@ -29,7 +29,7 @@ def state_folder() -> Path:
 
 @contextmanager
 def exclusive(name: str) -> Iterator[None]:
-    """Let one process at a time fill a part of the cache: parallel test workers wait for the first, then find it done."""
+    """Let one process at a time fill a part of the cache; the others wait, then find it done."""
     with (cache_folder() / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -1,7 +1,7 @@
 """The inside of the node's namespaces: its view of the file tree, and its network.
 
-What programs of a node change for a whole machine (folders under /var and /run, kernel settings) is here replaced by
-the node's own, so that the machine keeps what it has.
+What programs of a node change for a whole machine (folders under /var and /run, kernel settings) is here
+replaced by the node's own, so that the machine keeps what it has.
 """
 
 import subprocess
@@ -23,7 +23,7 @@ KERNEL_SETTINGS = {
 
 
 def prepare_file_tree(folder: Path) -> None:
-    """Give /var a private upper layer, /run an empty one, and hide the kernel's settings behind plain files."""
+    """Give /var a private upper layer, empty /run, and hide the kernel's settings behind files."""
     # Mounts of pods must reach the containers; the namespace itself is already cut off from the machine.
     run(["mount", "--make-rshared", "/"])
     upper, work = folder / "var", folder / "var-work"

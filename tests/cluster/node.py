@@ -1,8 +1,9 @@
 """A whole cluster of one node on this machine, inside private Linux namespaces.
 
-Outside the namespaces exist only: one folder (the node's state), one `unshare` process that holds the namespaces, one
-control group, and one socket on 127.0.0.1 through which kubectl and the operator's tests reach the API server.
-The node lives exactly as long as the lock on its folder is held, by its own process 1.
+Outside the namespaces exist only: one folder (the node's state), one `unshare` process that holds the
+namespaces, one control group, and one socket on 127.0.0.1 through which kubectl and the operator's tests
+reach the API server. The node lives exactly as long as the lock on its folder is held, by its own process
+1.
 """
 
 import fcntl
@@ -104,7 +105,7 @@ class Node:
             self._wait_until_stopped()
 
     def exec(self, *command: str) -> int:
-        """Run a command inside the namespaces, at this terminal, with kubectl and ctr set up; its exit status."""
+        """Run a command inside the namespaces, at this terminal, kubectl and ctr set up; its exit status."""
         return subprocess.run(self._inside(command), env=self._environment(), check=False).returncode
 
     def load(self, archives: Iterable[Path]) -> None:
@@ -203,7 +204,7 @@ class Node:
 def _require_root() -> None:
     if os.geteuid() != 0:
         raise ClusterError(
-            "a node needs root (it makes namespaces, mounts and control groups). Run as root, or set CLUSTER=current "
-            "to use the cluster of your current kubeconfig with images that IMAGE_OPERATOR, IMAGE_TRAINER and "
-            "IMAGE_INFERENCE name. `python -m tests.cluster control-plane` needs no root."
+            "a node needs root (it makes namespaces, mounts and control groups). Run as root, or set "
+            "CLUSTER=current to use the cluster of your current kubeconfig with images that IMAGE_OPERATOR, "
+            "IMAGE_TRAINER and IMAGE_INFERENCE name. `python -m tests.cluster control-plane` needs no root."
         )

@@ -95,7 +95,7 @@ def kube_proxy(settings: Settings, kubeconfig: Path) -> list[str]:
 
 
 def containerd_configuration(root: Path, plugins: Path, network: Path) -> str:
-    """containerd's configuration (TOML), for files below `root`, CNI programs in `plugins` and `network` lists."""
+    """containerd's configuration (TOML): files below `root`, CNI's programs and configuration lists."""
     return f"""\
 version = 2
 root = "{root / "root"}"

@@ -1,7 +1,8 @@
-"""Process 1 of the node's namespaces: starts everything, then reaps what ends. When it goes, the kernel ends the rest.
+"""Process 1 of the node's namespaces: starts all, then reaps what ends. When it goes, the kernel ends all.
 
-Run by `Node.up` as `python -m tests.cluster.node_init FOLDER CGROUP LISTENER PORT`: the node's folder, the control
-group for pods, and the inherited socket, with its port, through which the machine reaches the API server.
+Run by `Node.up` as `python -m tests.cluster.node_init FOLDER CGROUP LISTENER PORT`: the node's folder, the
+control group for pods, and the inherited socket, with its port, through which the machine reaches the API
+server.
 """
 
 import os

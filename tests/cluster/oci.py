@@ -6,6 +6,7 @@ import json
 import platform
 import tarfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def _only_manifest(archive: Path) -> Any:
 def write_archive(
     archive: Path, image_name: str, manifest: dict[str, Any], blobs: Iterator[tuple[str, Path | bytes]]
 ) -> None:
-    """Write an archive with one image: the descriptor of its manifest, and every blob as (hex digest, content).
+    """Write an archive with one image; `blobs` are (hex digest, content), among them the manifest.
 
     The archive gets its name last, so that one that exists is complete.
     """
@@ -66,12 +67,21 @@ def _add(content: tarfile.TarFile, path: str, blob: Path | bytes) -> None:
         content.addfile(member, io.BytesIO(blob))
 
 
-def archive_layout(layout: Path, archive: Path, image_name: str) -> None:
-    """Pack an OCI layout folder with one image, as buildah writes it, into an archive under `image_name`."""
-    manifest = json.loads((layout / "index.json").read_text())["manifests"][0]
-    manifest.pop("annotations", None)
-    blobs = ((blob.name, blob) for blob in sorted((layout / "blobs/sha256").iterdir()))
-    write_archive(archive, image_name, manifest, iter(blobs))
+def archive_export(folder: Path, archive: Path, image_name: str) -> None:
+    """Pack an image that buildah has exported (manifest.json, blobs named by digest) as `image_name`."""
+    content = (folder / "manifest.json").read_bytes()
+    manifest = json.loads(content)
+    descriptor, own_blob = _describe(manifest["mediaType"], content)
+    digests = [each["digest"].removeprefix("sha256:") for each in (manifest["config"], *manifest["layers"])]
+    blobs = ((digest, folder / digest) for digest in digests)
+    write_archive(archive, image_name, descriptor, chain([own_blob], blobs))
+
+
+def _describe(media_type: str, content: bytes) -> tuple[dict[str, Any], tuple[str, bytes]]:
+    """The descriptor of a blob, and the blob with its hex digest."""
+    hexadecimal = hashlib.sha256(content).hexdigest()
+    descriptor = {"mediaType": media_type, "digest": f"sha256:{hexadecimal}", "size": len(content)}
+    return descriptor, (hexadecimal, content)
 
 
 def archive_program(program: Path, command: list[str], archive: Path, image_name: str) -> None:
@@ -83,25 +93,15 @@ def archive_program(program: Path, command: list[str], archive: Path, image_name
         member.size = program.stat().st_size
         with program.open("rb") as file:
             tree.addfile(member, file)
-    blobs: dict[str, bytes] = {}
-
-    def descriptor(kind: str, content: bytes) -> dict[str, Any]:
-        hexadecimal = hashlib.sha256(content).hexdigest()
-        blobs[hexadecimal] = content
-        return {"mediaType": f"{MEDIA}.{kind}", "digest": f"sha256:{hexadecimal}", "size": len(content)}
-
-    layer_descriptor = descriptor("layer.v1.tar", layer.getvalue())
+    layer_descriptor, layer_blob = _describe(f"{MEDIA}.layer.v1.tar", layer.getvalue())
     configuration = {
         "architecture": ARCHITECTURE,
         "os": "linux",
         "config": {"Entrypoint": command, "User": "65534:65534"},
         "rootfs": {"type": "layers", "diff_ids": [layer_descriptor["digest"]]},
     }
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": f"{MEDIA}.manifest.v1+json",
-        "config": descriptor("config.v1+json", json.dumps(configuration).encode()),
-        "layers": [layer_descriptor],
-    }
-    described = descriptor("manifest.v1+json", json.dumps(manifest).encode())
-    write_archive(archive, image_name, described, iter(blobs.items()))
+    config, config_blob = _describe(f"{MEDIA}.config.v1+json", json.dumps(configuration).encode())
+    media_type = f"{MEDIA}.manifest.v1+json"
+    manifest = {"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": [layer_descriptor]}
+    descriptor, blob = _describe(media_type, json.dumps(manifest).encode())
+    write_archive(archive, image_name, descriptor, iter([blob, config_blob, layer_blob]))

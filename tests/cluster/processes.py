@@ -12,7 +12,7 @@ LOG_LINES_SHOWN = 15
 
 
 class Processes:
-    """The running programs of one cluster; must be used from the main thread of a process that lives as long."""
+    """The programs of one cluster; to be used from the main thread of a process that lives as long."""
 
     def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
         logs.mkdir(parents=True, exist_ok=True)

@@ -4,14 +4,13 @@ import hashlib
 import os
 import platform
 import tarfile
-import threading
 import urllib.request
 from pathlib import Path
 
 from tqdm import tqdm
 
 from .layout import ClusterError
-from .report import step
+from .report import answers_quickly, step
 
 VERSION = "v1.34.7"
 #: Machine architecture -> sha512 of the server archive, as published in the project's CHANGELOG.
@@ -23,27 +22,11 @@ SHA512 = {
 }
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 URL = f"https://dl.k8s.io/{VERSION}/kubernetes-server-linux-{ARCHITECTURE}.tar.gz"
-PROBE_SECONDS = 3.0
 
 
-def answers_quickly() -> bool:
-    """Whether the release host answers within PROBE_SECONDS, name look-up included."""
-    if ARCHITECTURE not in SHA512:
-        return False
-    answered = threading.Event()
-
-    def ask() -> None:
-        try:
-            with urllib.request.urlopen(urllib.request.Request(URL, method="HEAD"), timeout=PROBE_SECONDS):
-                answered.set()
-        except OSError:
-            pass  # unreachable: the caller builds from source in its place
-
-    # A name look-up knows no timeout, so it waits in a thread that may be left behind.
-    prober = threading.Thread(target=ask, daemon=True)
-    prober.start()
-    prober.join(PROBE_SECONDS)
-    return answered.is_set()
+def available() -> bool:
+    """Whether the release has this machine's architecture and its host answers quickly."""
+    return ARCHITECTURE in SHA512 and answers_quickly(URL)
 
 
 def download(folder: Path, components: tuple[str, ...]) -> None:

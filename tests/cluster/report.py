@@ -1,9 +1,13 @@
-"""Messages of long steps: what happens now, how long it usually takes, how long it took."""
+"""Messages of long steps, and the quick question whether a host answers that spares a long wait."""
 
 import sys
+import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+PROBE_SECONDS = 3.0
 
 
 def say(message: str) -> None:
@@ -18,3 +22,21 @@ def step(what: str, expected: str) -> Iterator[None]:
     started = time.monotonic()
     yield
     say(f"{what}: done in {time.monotonic() - started:.1f} s")
+
+
+def answers_quickly(url: str) -> bool:
+    """Whether a web address answers within PROBE_SECONDS, name look-up included."""
+    answered = threading.Event()
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=PROBE_SECONDS):
+                answered.set()
+        except OSError:
+            pass  # it does not answer, which is the result
+
+    # A name look-up knows no timeout, so it waits in a thread that may be left behind.
+    prober = threading.Thread(target=ask, daemon=True)
+    prober.start()
+    prober.join(PROBE_SECONDS)
+    return answered.is_set()

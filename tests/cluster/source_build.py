@@ -1,4 +1,4 @@
-"""Kubernetes built from Debian's source package with Debian's Go: for machines that reach a Debian mirror and no more.
+"""Kubernetes from Debian's source package with Debian's Go, where nothing but a Debian mirror is reached.
 
 Debian itself builds only kubectl from that package; three things make the servers build and work:
 the package lacks one generated file, its vendored reflect2 crashes when compiled by a Go newer than 1.17,
@@ -19,7 +19,7 @@ TREE = "k8s.io/kubernetes"
 GO = "usr/lib/go-1.19"
 REFLECT2 = "src/github.com/modern-go/reflect2"
 OPENAPI = "pkg/generated/openapi"
-#: In-tree cloud providers double the programs, and make the kubelet wait for a metadata service that is not there.
+#: In-tree cloud providers double the programs, and make the kubelet wait for a service that is not there.
 TAGS = "providerless,dockerless"
 
 

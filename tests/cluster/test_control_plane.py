@@ -83,7 +83,7 @@ def test_killing_the_user_ends_the_control_plane(tmp_path: Path) -> None:
     folder = tmp_path / "control-plane"
     script = (
         "import sys; from pathlib import Path; from tests.cluster.control_plane import ControlPlane\n"
-        "running = ControlPlane.start(Path(sys.argv[1])); print(running._supervisor.pid, flush=True); running.wait()"
+        "running = ControlPlane.start(Path(sys.argv[1])); print(running.pid, flush=True); running.wait()"
     )
     user = subprocess.Popen(
         [sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY

@@ -1,4 +1,4 @@
-"""The node as the demo and the end-to-end test rely on it: pods, storage, services; and nothing left at the end."""
+"""The node as demo and end-to-end test rely on it: pods, storage, services; nothing left at the end."""
 
 from pathlib import Path
 from typing import Any

@@ -1,8 +1,8 @@
 """Programs that the machine lacks: Debian packages unpacked into the cache folder, never installed.
 
-Installing a daemon's package would start services, add users and upgrade other packages. Unpacking changes nothing
-outside the cache folder and needs no root. apt still does what it is good at: it resolves dependencies against what is
-installed, and checks signatures, with package lists of its own.
+Installing a daemon's package would start services, add users and upgrade other packages. Unpacking changes
+nothing outside the cache folder and needs no root. apt still does what it is good at: it resolves
+dependencies against what is installed, and checks signatures, with package lists of its own.
 """
 
 import os
@@ -156,7 +156,7 @@ class Apt:
         return sorted(archives.glob("*.deb"))
 
     def download_source(self, package: str, folder: Path) -> None:
-        """The upstream archive and packaging of a source package, checked against the signed index, into `folder`."""
+        """Download a source package, checked against the signed index, into `folder`."""
         self._run("source", "--download-only", package, cwd=folder)
 
     def _run(self, command: str, *arguments: str, cwd: Path) -> None:
@@ -183,9 +183,10 @@ def require_debian() -> None:
         release = ""
     if not re.search(rf'^VERSION_CODENAME="?{SUITE}"?$', release, re.MULTILINE):
         raise ClusterError(
-            f"a program is missing, and packages can be taken from Debian 12 ({SUITE}) only. Install etcd, containerd, runc, "
-            "the CNI plugins, iptables, conntrack, iproute2, buildah and debootstrap yourself and set KUBE_BIN_DIR to a "
-            "folder of Kubernetes binaries, or set CLUSTER=current to use the cluster of your current kubeconfig."
+            f"a program is missing, and packages can be taken from Debian 12 ({SUITE}) only. Install etcd, "
+            "containerd, runc, the CNI plugins, iptables, conntrack, iproute2, buildah and debootstrap "
+            "yourself and set KUBE_BIN_DIR to a folder of Kubernetes binaries, or set CLUSTER=current to use "
+            "the cluster of your current kubeconfig."
         )
 
 

@@ -1,6 +1,7 @@
 """Storage for pods: PersistentVolumes on folders of the machine, in a default storage class.
 
-A PersistentVolumeClaim written for any real cluster binds here unchanged, to one of the volumes that lie ready.
+A PersistentVolumeClaim written for any real cluster binds here unchanged, to one of the volumes that lie
+ready.
 """
 
 from pathlib import Path
