@@ -62,8 +62,8 @@ def read_checkpoint(path: Path, identity: str, device: torch.device) -> Checkpoi
         content = torch.load(path, map_location=device, weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
         raise ArtifactCorrupt(
-            f"the checkpoint {path.name} cannot be read ({str(error).splitlines()[0]}); delete it to go on "
-            "from the "
+            f"the checkpoint {path.name} cannot be read ({type(error).__name__}); delete it to go on from "
+            "the "
             "one before, or delete all checkpoints to train from the beginning"
         ) from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:

@@ -1,0 +1,110 @@
+import dataclasses
+import io
+import itertools
+
+import msgspec
+import pytest
+import torch
+
+from rvc.architectures import TrainingRun, architecture
+from rvc.contract import Architecture, Precision, TrainingSettings
+from rvc.errors import InvalidConfiguration
+from rvc.light.training import learning_rate
+from tests.light.timeline import tiny_training_set
+
+CPU = torch.device("cpu")
+SETTINGS = TrainingSettings(
+    architecture=Architecture.LIGHT,
+    sample_rate_hertz=16000,
+    epochs=10,
+    batch_size=2,
+    precision=Precision.FP32,
+)
+
+
+def start(settings: TrainingSettings = SETTINGS) -> TrainingRun:
+    dataset = tiny_training_set(settings.sample_rate_hertz)
+    return architecture(settings.architecture).start_training(dataset, settings, CPU)
+
+
+def steps(run: TrainingRun, count: int) -> list[dict[str, float]]:
+    return [{name: float(value) for name, value in run.step().items()} for _ in range(count)]
+
+
+def test_losses_fall() -> None:
+    losses = steps(start(), 40)
+    for name in ("spectral", "mel"):
+        first, last = (sum(loss[name] for loss in part) for part in (losses[:5], losses[-5:]))
+        assert last < 0.8 * first
+
+
+def test_an_epoch_is_one_pass_over_the_seconds() -> None:
+    assert start().steps_per_epoch == 4
+    assert start(changed(batch_size=16)).steps_per_epoch == 1
+
+
+def test_the_same_seed_gives_the_same_steps_and_another_seed_others() -> None:
+    assert steps(start(), 3) == steps(start(), 3)
+    assert steps(start(), 3) != steps(start(changed(seed=1)), 3)
+
+
+def test_a_run_goes_on_from_its_saved_state_as_if_it_had_never_stopped() -> None:
+    run = start()
+    steps(run, 3)
+    saved = io.BytesIO()
+    torch.save(run.state_dict(), saved)
+    uninterrupted = steps(run, 4)
+    resumed = start()
+    resumed.load_state_dict(torch.load(io.BytesIO(saved.getvalue()), weights_only=True))
+    assert resumed.steps_done == 3
+    assert steps(resumed, 4) == uninterrupted
+    for name, tensor in run.export().items():
+        assert torch.equal(tensor, resumed.export()[name])
+
+
+def test_a_state_of_another_network_is_refused() -> None:
+    state = start().state_dict()
+    del state["network"]["enter.weight"]
+    with pytest.raises(RuntimeError, match=r"enter\.weight"):
+        start().load_state_dict(state)
+
+
+@pytest.mark.parametrize("rate", [32000, 40000, 48000])
+def test_every_rate_trains_and_speaks(rate: int) -> None:
+    run = start(changed(sample_rate_hertz=rate))
+    assert all(torch.isfinite(loss) for loss in run.step().values())
+    synthesizer = architecture(Architecture.LIGHT).load(run.export(), rate, CPU)
+    assert synthesizer.sample_rate_hertz == rate
+
+
+def test_bfloat16_trains() -> None:
+    assert all(torch.isfinite(loss) for loss in start(changed(precision=Precision.BF16)).step().values())
+
+
+def test_float16_is_refused() -> None:
+    with pytest.raises(InvalidConfiguration, match="FP16"):
+        start(changed(precision=Precision.FP16))
+
+
+def test_a_dataset_of_a_single_clip_has_no_neighbours_but_trains() -> None:
+    dataset = tiny_training_set()
+    single = dataclasses.replace(dataset, clip_rows=dataset.clip_rows[[0, -1]])
+    run = architecture(Architecture.LIGHT).start_training(single, SETTINGS, CPU)
+    assert all(torch.isfinite(loss) for loss in run.step().values())
+
+
+def test_the_learning_rate_rises_shortly_and_ends_at_a_tenth() -> None:
+    rates = [learning_rate(step, 1000) for step in range(1000)]
+    assert rates.index(max(rates)) < 110
+    assert rates[0] < 0.02 * max(rates)
+    assert rates[-1] == pytest.approx(0.1 * 1.5e-3, rel=0.02)
+    assert all(earlier > later for earlier, later in itertools.pairwise(rates[110:]))
+
+
+def test_rvc2_is_refused_with_what_to_do() -> None:
+    with pytest.raises(InvalidConfiguration, match="architecture: Light"):
+        architecture(Architecture.RVC2)
+
+
+def changed(**changes: object) -> TrainingSettings:
+    return msgspec.structs.replace(SETTINGS, **changes)

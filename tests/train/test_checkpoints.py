@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from rvc.checkpoints import Checkpoint, FolderCheckpoints, read_checkpoint, write_checkpoint
+from rvc.errors import ArtifactCorrupt
+
+CPU = torch.device("cpu")
+
+
+def checkpoint(epochs_done: int = 1) -> Checkpoint:
+    return Checkpoint("sha256:aa", epochs_done, {"weights": torch.arange(5.0)}, {"steps": 3})
+
+
+def saved(folder: Path, epochs_done: int = 1) -> Path:
+    path = folder / "training.checkpoint"
+    write_checkpoint(checkpoint(epochs_done), path)
+    return path
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    found = read_checkpoint(saved(tmp_path), "sha256:aa", CPU)
+    assert found.epochs_done == 1
+    assert torch.equal(found.run["weights"], torch.arange(5.0))
+    assert found.losses == {"steps": 3}
+
+
+def test_another_trainings_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactCorrupt, match="belongs to another training"):
+        read_checkpoint(saved(tmp_path), "sha256:bb", CPU)
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 and so on"])
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.checkpoint"
+    path.write_bytes(content)
+    with pytest.raises(ArtifactCorrupt, match=r"x\.checkpoint cannot be read"):
+        read_checkpoint(path, "sha256:aa", CPU)
+
+
+def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.checkpoint"
+    torch.save({"model": torch.zeros(2)}, path)
+    with pytest.raises(ArtifactCorrupt, match="not a checkpoint of this release"):
+        read_checkpoint(path, "sha256:aa", CPU)
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (Path.touch, (tmp_path / "ran",))  # type: ignore[return-value]
+
+    path = tmp_path / "x.checkpoint"
+    torch.save({"format": 1, "run": Evil()}, path)
+    with pytest.raises(ArtifactCorrupt):
+        read_checkpoint(path, "sha256:aa", CPU)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_folder_gives_the_newest_and_keeps_two(tmp_path: Path) -> None:
+    store = FolderCheckpoints(tmp_path / "checkpoints")
+    assert store.latest() is None
+    for epochs_done in (1, 2, 10):
+        store.save(saved(tmp_path, epochs_done), epochs_done)
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+    latest = store.latest()
+    assert latest is not None
+    assert read_checkpoint(latest, "sha256:aa", CPU).epochs_done == 10
+
+
+def test_a_damaged_newest_checkpoint_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    store = FolderCheckpoints(tmp_path / "checkpoints")
+    store.save(saved(tmp_path), 1)
+    (path,) = (tmp_path / "checkpoints").iterdir()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ArtifactCorrupt, match=r"is damaged .* delete it"):
+        store.latest()

@@ -1,0 +1,139 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from rvc.content import ContentEncoder, load_content_encoder
+from rvc.contract import ContentEncoder as ContentEncoderName
+from rvc.contract import PitchMethod
+from rvc.dataset import Recording, find_recordings
+from rvc.errors import InvalidDataset
+from rvc.features import Extractor, PreparedDataset, prepare_training_set
+from rvc.pitch import load_pitch
+from tests.fixtures.sounds import voice_like
+from tests.train.recordings import write_bad_recordings, write_recordings
+
+CPU = torch.device("cpu")
+
+
+class CountingEncoder:
+    """The real encoder, and how often it was asked."""
+
+    def __init__(self, encoder: ContentEncoder) -> None:
+        self._encoder = encoder
+        self.name, self.dimension, self.digest = encoder.name, encoder.dimension, encoder.digest
+        self.calls = 0
+
+    def __call__(self, audio: np.ndarray) -> np.ndarray:
+        self.calls += 1
+        return self._encoder(audio)
+
+
+@pytest.fixture(scope="module")
+def extractor(base_models: Path) -> Extractor:
+    encoder = CountingEncoder(load_content_encoder(ContentEncoderName.AUTO, base_models, CPU))
+    return Extractor(encoder, load_pitch(PitchMethod.AUTO, base_models, CPU), 32000)  # type: ignore[arg-type]
+
+
+def prepare(folder: Path, extractor: Extractor, work: Path, *, standardize: bool = True) -> PreparedDataset:
+    recordings = find_recordings(folder)
+    return prepare_training_set(
+        recordings, extractor, work, standardize=standardize, on_recording=lambda number: None
+    )
+
+
+def test_all_arrays_share_one_timeline(tmp_path: Path, extractor: Extractor) -> None:
+    prepared = prepare(write_recordings(tmp_path / "data"), extractor, tmp_path)
+    dataset = prepared.training_set
+    rows = len(dataset.content)
+    assert rows == dataset.clip_rows[-1] == pytest.approx(3 * 5 * 50, abs=30)
+    assert len(dataset.f0_hertz) == len(dataset.loudness) == 2 * rows
+    assert len(dataset.audio) == rows * 640
+    assert dataset.seconds == rows / 50
+    for clip, f0 in enumerate((160, 200, 240)):
+        first, last = 2 * dataset.clip_rows[clip : clip + 2]
+        heard = dataset.f0_hertz[first:last]
+        assert np.median(heard[heard > 0]) == pytest.approx(f0, rel=0.1)
+
+
+def test_content_and_loudness_are_standardized(tmp_path: Path, extractor: Extractor) -> None:
+    data = write_recordings(tmp_path / "data")
+    standard = prepare(data, extractor, tmp_path)
+    rows = standard.training_set.content.astype(np.float32)
+    assert rows.mean(0) == pytest.approx(0, abs=0.05)
+    assert rows.std(0) == pytest.approx(1, abs=0.1)
+    assert standard.training_set.loudness.mean() == pytest.approx(0, abs=0.2)
+    plain = prepare(data, extractor, tmp_path, standardize=False).training_set.content.astype(np.float32)
+    restored = rows * (standard.content_moments.deviation + 1e-5) + standard.content_moments.mean
+    assert np.abs(restored - plain).max() < 0.02 * np.abs(plain).max()
+
+
+def test_recordings_come_to_one_level(tmp_path: Path, extractor: Extractor) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for name, gain in (("faint.wav", 0.02), ("loud.wav", 1.5)):
+        soundfile.write(data / name, gain * voice_like(6.0, 180.0), 16000, subtype="FLOAT")
+    dataset = prepare(data, extractor, tmp_path).training_set
+    middle = int(dataset.clip_rows[1]) * 640
+    assert dataset.audio[:middle].std() == pytest.approx(dataset.audio[middle:].std(), rel=0.05)
+
+
+def test_pauses_are_cut_out_and_clips_say_where(tmp_path: Path, extractor: Extractor) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    speech = voice_like(6.0, 180.0)
+    hiss = 1e-4 * np.random.default_rng(0).standard_normal(16000 * 4).astype(np.float32)
+    soundfile.write(data / "a.wav", np.concatenate([speech, hiss, speech]), 16000)
+    dataset = prepare(data, extractor, tmp_path).training_set
+    assert len(dataset.clip_rows) == 3
+    assert dataset.seconds == pytest.approx(13, abs=0.6)
+
+
+def test_features_are_not_extracted_twice(tmp_path: Path, extractor: Extractor) -> None:
+    data = write_recordings(tmp_path / "data")
+    first = prepare(data, extractor, tmp_path)
+    calls = extractor.content.calls  # type: ignore[attr-defined]
+    again = prepare(data, extractor, tmp_path)
+    assert extractor.content.calls == calls  # type: ignore[attr-defined]
+    assert np.array_equal(again.training_set.content, first.training_set.content)
+    assert np.array_equal(again.training_set.audio, first.training_set.audio)
+
+
+def test_a_damaged_cache_is_made_anew(tmp_path: Path, extractor: Extractor) -> None:
+    data = write_recordings(tmp_path / "data")
+    first = prepare(data, extractor, tmp_path)
+    cached = sorted((tmp_path / "features").iterdir())
+    cached[0].write_bytes(cached[0].read_bytes()[:1000])
+    assert np.array_equal(prepare(data, extractor, tmp_path).training_set.content, first.training_set.content)
+
+
+def test_bad_recordings_cost_only_themselves(tmp_path: Path, extractor: Extractor) -> None:
+    data = write_bad_recordings(write_recordings(tmp_path / "data"))
+    soundfile.write(data / "click.wav", voice_like(0.3, 180.0), 16000)
+    prepared = prepare(data, extractor, tmp_path)
+    assert prepared.recordings == 7
+    assert {(refusal.name, refusal.reason) for refusal in prepared.refusals} == {
+        ("click.wav", "AudioTooShort"),
+        ("empty.wav", "AudioEmpty"),
+        ("silent.wav", "AudioSilent"),
+        ("text.wav", "AudioUndecodable"),
+    }
+    assert all(refusal.name in refusal.message for refusal in prepared.refusals)
+
+
+def test_only_bad_recordings_are_no_dataset(tmp_path: Path, extractor: Extractor) -> None:
+    with pytest.raises(InvalidDataset, match=r"3 recordings give 0\.0 seconds.*empty\.wav: 0 bytes"):
+        prepare(write_bad_recordings(tmp_path / "data"), extractor, tmp_path)
+
+
+def test_keys_differ_with_all_that_features_depend_on(extractor: Extractor, tmp_path: Path) -> None:
+    recording = Recording("a.wav", tmp_path / "a.wav", "1" * 64)
+    keys = {
+        extractor.key(recording),
+        extractor.key(Recording("a.wav", tmp_path / "a.wav", "2" * 64)),
+        Extractor(extractor.content, extractor.pitch, 40000).key(recording),
+    }
+    assert len(keys) == 3
+    assert extractor.key(Recording("b.wav", tmp_path / "b.wav", "1" * 64)) in keys
