@@ -1,0 +1,53 @@
+"""The board and its server over real HTTP."""
+
+import urllib.error
+import urllib.request
+
+import msgspec
+import pytest
+
+from rvc.contract import Metric, Progress, Stage
+from rvc_trainer.server import ProgressBoard, ProgressServer
+
+
+@pytest.fixture
+def board() -> ProgressBoard:
+    return ProgressBoard(attempt=3)
+
+
+@pytest.fixture
+def address(board):
+    server = ProgressServer(board, 0)
+    server.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def read(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return answer.read()
+
+
+def test_progress_is_the_last_that_was_reported(board, address):
+    assert msgspec.json.decode(read(address + "/progress"), type=Progress) == Progress(
+        Stage.FETCHING, attempt=3
+    )
+    board.update(Progress(Stage.TRAINING, progress_percentage=40, epoch=4, total_epochs=10))
+    progress = msgspec.json.decode(read(address + "/progress"), type=Progress)
+    assert (progress.stage, progress.attempt, progress.epoch) == (Stage.TRAINING, 3, 4)
+
+
+def test_metrics_are_for_prometheus(board, address):
+    board.update(Progress(Stage.TRAINING, progress_percentage=40, epoch=4, metrics=(Metric("mel", "0.5"),)))
+    lines = read(address + "/metrics").decode().splitlines()
+    assert 'rvc_training_info{stage="Training"} 1.0' in lines
+    assert "rvc_training_progress_ratio 0.4" in lines
+    assert "rvc_training_attempt 3.0" in lines
+    assert 'rvc_training_metric{name="mel"} 0.5' in lines
+
+
+def test_health_and_unknown_paths(address):
+    assert read(address + "/healthz") == b"ok\n"
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        read(address + "/elsewhere")
