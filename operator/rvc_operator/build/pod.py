@@ -93,11 +93,12 @@ def resources(beside: Resources, accelerator: Accelerator, cards: int, voice: Vo
 
 def mount_claims(pod: Manifest, claims: Mapping[str, bool]) -> None:
     """Mount claims in the only container; the value says whether it writes there."""
-    for claim, writes in claims.items():
-        pod["containers"][0]["volumeMounts"].append(
-            {"name": f"claim-{claim}", "mountPath": f"{CLAIMS_FOLDER}/{claim}", "readOnly": not writes}
-        )
-        pod["volumes"].append({"name": f"claim-{claim}", "persistentVolumeClaim": {"claimName": claim}})
+    for number, (claim, writes) in enumerate(claims.items()):
+        # A claim's name may be longer than a volume's, and have dots.
+        volume, path = f"claim-{number}", f"{CLAIMS_FOLDER}/{claim}"
+        mount = {"name": volume, "mountPath": path, "readOnly": not writes}
+        pod["containers"][0]["volumeMounts"].append(mount)
+        pod["volumes"].append({"name": volume, "persistentVolumeClaim": {"claimName": claim}})
 
 
 def pod_spec(voice: VoiceModel, accelerator: Accelerator, only: Manifest, grace_seconds: int) -> Manifest:
