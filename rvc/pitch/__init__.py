@@ -23,7 +23,7 @@ FRAMES_PER_SECOND = 100
 class PitchExtractor(Protocol):
     """From mono audio at 16 kHz (float32 [samples], any length) to F0 in hertz, float32 [samples // 160].
 
-    Frame i describes samples [160 i, 160 i + 160); 0 = unvoiced, otherwise 50 to 1100 Hz.
+    Frame i describes the sound around sample 160 i; 0 = unvoiced, otherwise 50 to 1100 Hz.
     """
 
     @property
