@@ -24,7 +24,7 @@ _LEVEL_FLOOR_POWER = 1e-8
 _LOUD_PERCENTILE = 95
 _ACTIVE_RANGE_DECIBELS = 35.0
 _DEFAULT_F0_HERTZ = 180.0
-_FILTER_BLOCK_SAMPLES = 1 << 20
+_FILTER_BLOCK_SAMPLES = 1 << 18
 
 
 def frame_levels(audio: Floats, first_frame: int, frames: int) -> Floats:

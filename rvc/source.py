@@ -30,7 +30,7 @@ from rvc.signal import (
     remove_rumble,
 )
 
-_BLOCK_FRAMES = 6000
+_BLOCK_FRAMES = 2000
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,103 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from rvc.architectures import architecture
+from rvc.audio import SpooledAudio
+from rvc.content import load_content_encoder
+from rvc.contract import ContentEncoder, PitchMethod
+from rvc.errors import ArtifactCorrupt
+from rvc.pitch import load_pitch
+from rvc.signal import Moments
+from rvc.source import Source, analyse
+from rvc.tiles import TileSettings, VoiceTiles, synthesizer_tensors, voice_tensors
+from rvc.voice import Voice
+from tests.fixtures.sounds import voice_like
+
+CPU = torch.device("cpu")
+SETTINGS = TileSettings(index_rate=0.75, protect=0.33, speaker_id=0)
+
+
+@pytest.fixture(scope="module")
+def tiles(voice: Voice) -> VoiceTiles:
+    return VoiceTiles.load(voice, architecture(voice.manifest.architecture), CPU)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory, base_models: Path) -> Source:
+    """Nine seconds, voiced and not, by turns."""
+    folder = tmp_path_factory.mktemp("source")
+    hiss = 0.05 * np.random.default_rng(0).standard_normal(16000).astype(np.float32)
+    parts = [voice_like(2.0, 140.0), hiss, voice_like(2.0, 190.0), hiss, voice_like(3.0, 120.0)]
+    soundfile.write(folder / "source.wav", np.concatenate(parts), 16000)
+    with SpooledAudio.open(folder / "source.wav", folder) as spool:
+        return analyse(
+            spool,
+            folder,
+            load_content_encoder(ContentEncoder.AUTO, base_models, CPU),
+            load_pitch(PitchMethod.AUTO, base_models, CPU),
+            transpose_semitones=5,
+            filter_radius=3,
+        )
+
+
+def spoken(tiles: VoiceTiles, source: Source, settings: TileSettings = SETTINGS) -> np.ndarray:
+    return np.concatenate(list(tiles.synthesize(source, settings)))
+
+
+@pytest.mark.parametrize("tile_frames", [100, 333])
+def test_tiles_of_any_size_make_the_same_sound(tiles: VoiceTiles, source: Source, tile_frames: int) -> None:
+    whole = spoken(dataclasses.replace(tiles, tile_frames=10**6), source)
+    assert len(whole) == source.frames * 320
+    assert np.abs(whole).max() > 0.01
+    cut = spoken(dataclasses.replace(tiles, tile_frames=tile_frames), source)
+    np.testing.assert_allclose(cut, whole, rtol=0, atol=1e-4 * np.abs(whole).max())
+
+
+def test_the_analysis_hears_what_is_there(source: Source) -> None:
+    assert source.frames == 900
+    assert not source.voiced[220:280].any()
+    assert np.median(source.f0_hertz[20:180]) == pytest.approx(140 * 2 ** (5 / 12), rel=0.02)
+    assert (source.f0_hertz > 0).all()
+    assert source.content.shape == (450, 512)
+
+
+def test_retrieval_and_protection_change_what_they_should(tiles: VoiceTiles, source: Source) -> None:
+    def content(index_rate: float, protect: float) -> np.ndarray:
+        settings = TileSettings(index_rate=index_rate, protect=protect, speaker_id=0)
+        return tiles._content(source, 0, 900, source.content_moments, settings)
+
+    own, unprotected, protected = content(0, 0.33), content(0.75, 0.5), content(0.75, 0.33)
+    voiced = source.voiced
+    assert np.abs(unprotected - own).max() > 0.1
+    assert np.array_equal(protected[voiced], unprotected[voiced])
+    np.testing.assert_allclose(
+        protected[~voiced], 0.33 * unprotected[~voiced] + 0.67 * own[~voiced], rtol=0, atol=1e-5
+    )
+
+
+def test_tensors_of_a_voice_come_apart_again() -> None:
+    own = {"a.weight": torch.arange(3.0)}
+    ones = np.ones(2, np.float32)
+    named = voice_tensors(own, Moments(7, ones, ones), Moments(9, ones[:1], ones[:1]))
+    assert set(named) == {"synthesizer.a.weight"} | {
+        f"{which}.{part}" for which in ("content", "level") for part in ("count", "mean", "deviation")
+    }
+    assert torch.equal(synthesizer_tensors(named)["a.weight"], own["a.weight"])
+
+
+def test_a_voice_without_statistics_is_refused(voice: Voice) -> None:
+    class Bare:
+        manifest = voice.manifest
+        index = staticmethod(voice.index)
+
+        @staticmethod
+        def tensors() -> dict[str, torch.Tensor]:
+            return {name: tensor for name, tensor in voice.tensors().items() if name != "level.mean"}
+
+    with pytest.raises(ArtifactCorrupt, match=r"level\.mean"):
+        VoiceTiles.load(Bare(), architecture(voice.manifest.architecture), CPU)  # type: ignore[arg-type]
