@@ -117,7 +117,7 @@ class Kubelet:
         if body["metadata"]["labels"][COMPONENT_LABEL] == "server":
             server = Server(behaviour=self.servers_do)
             await server.start()
-            await self._write(body, _running(server.ip, "server"))
+            await self._write(body, _running(server.ip, "server", ready=not self.servers_do.corrupt))
             return server
         act = self.script.popleft() if self.script else Exit()
         match act:
@@ -165,12 +165,12 @@ def contract_request(text: str) -> TrainingRequest:
     return msgspec.json.decode(text, type=TrainingRequest)
 
 
-def _running(ip: str, container: str) -> Body:
+def _running(ip: str, container: str, ready: bool = True) -> Body:
     return {
         "phase": "Running",
         "podIP": ip,
-        "conditions": [{"type": "Ready", "status": "True"}],
-        "containerStatuses": [_container(container, {"running": {}}, ready=True)],
+        "conditions": [{"type": "Ready", "status": str(ready)}],
+        "containerStatuses": [_container(container, {"running": {}}, ready)],
     }
 
 

@@ -77,6 +77,8 @@ class Behaviour:
 
     outcome: ConversionStatus | None = ONE_FILE_CONVERTED
     """What they say on the first GET after the PUT; None: they stay at work."""
+    corrupt: bool = False
+    """Whether they refuse to load the voice, and so never become ready."""
     refusal: int = 0
     """Status with which every PUT is refused, 0 for none."""
 
@@ -89,6 +91,9 @@ class Server(StandIn):
     known: dict[str, ConversionRequest] = field(default_factory=dict)
 
     async def answer(self, request: web.Request) -> web.Response:
+        if request.path == "/readyz":
+            problem = {"reason": "ArtifactCorrupt", "message": "index.faiss is not what the manifest says"}
+            return web.json_response(problem, status=503) if self.behaviour.corrupt else web.Response()
         uid = request.path.removeprefix("/v1/conversions/")
         if request.method == "PUT":
             wanted = msgspec.json.decode(await request.read(), type=ConversionRequest)

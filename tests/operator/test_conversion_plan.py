@@ -189,7 +189,12 @@ def test_failures_are_retried_with_back_off_up_to_the_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "expected"), [("ObjectNotFound", "InputInvalid"), ("ArtifactCorrupt", "ConversionFailed")]
+    ("reason", "expected"),
+    [
+        ("InputNotFound", "InputInvalid"),
+        ("ConfigurationInvalid", "ConfigurationInvalid"),
+        ("ArtifactCorrupt", "ConversionFailed"),
+    ],
 )
 def test_what_cannot_be_mended_is_not_retried(reason: str, expected: str) -> None:
     ended = answered(ConversionStatus(ConversionState.FAILED, reason=reason, message="see to it"))

@@ -114,6 +114,20 @@ async def test_what_the_api_server_refuses_is_said(world: World) -> None:
     assert "nodeSelectorTerms" in condition(voice, "Ready")["message"]
 
 
+async def test_a_voice_that_servers_cannot_load_is_named(world: World) -> None:
+    world.kubelet.servers_do.corrupt = True
+    await world.create(Kind.VOICE, "alice", voice_spec())
+    await world.create(Kind.CONVERSION, "hello", conversion_spec())
+
+    async def said() -> bool:
+        serving = condition(await world.get(Kind.VOICE, "alice"), "Serving")
+        return serving.get("reason") == "ServerFailing" and "index.faiss" in serving["message"]
+
+    await world.until("Serving says what is wrong", said)
+    conversion = await world.until_ready(Kind.CONVERSION, "hello", "Unknown", "WaitingForInference")
+    assert condition(conversion, "Stalled") == {}
+
+
 async def test_a_server_deleted_in_the_middle_is_replaced(world: World) -> None:
     world.kubelet.servers_do.outcome = None
     await world.create(Kind.VOICE, "alice", voice_spec())

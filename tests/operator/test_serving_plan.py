@@ -93,11 +93,12 @@ def test_servers_stay_for_a_while_after_the_last_conversion() -> None:
     template = template_of(plan(body))
     busy = plan(body, deployment=deployment(REVISION, 0, template), active_conversions=1)
     live = deployment(REVISION, 1, template)
-    idle = plan_voice(ObservedVoice(after(body, busy), deployment=live), CONFIG, NOW + seconds(50))
+    up: Body = {"deployment": live, "servers": (server("a", REVISION),)}
+    idle = plan_voice(ObservedVoice(after(body, busy), **up), CONFIG, NOW + seconds(50))
     assert (idle.scale, idle.requeue_seconds) == (None, 100)
     assert idle.status.serving.last_used_time == NOW + seconds(50)
     for passed, scale in ((149, None), (150, 0)):
-        later = plan_voice(ObservedVoice(after(body, idle), deployment=live), CONFIG, NOW + seconds(passed))
+        later = plan_voice(ObservedVoice(after(body, idle), **up), CONFIG, NOW + seconds(passed))
         assert later.scale == scale
 
 
@@ -133,6 +134,15 @@ def test_what_servers_are_up_to(servers: tuple[object, ...], expected: tuple[str
     serving = plan(body, deployment=deployment(REVISION, 1, "x"), servers=servers, active_conversions=1)
     assert state(serving, "Serving") == expected
     assert state(serving) == ("True", "Available"), "the voice is there, whatever its servers do"
+
+
+def test_a_server_that_cannot_load_the_voice_says_why() -> None:
+    problem = "ArtifactCorrupt: voice.safetensors is not what the manifest says"
+    servers = (server("a", REVISION, ready=False),)
+    serving = plan(published(), servers=servers, active_conversions=1, server_problem=problem)
+    assert state(serving, "Serving") == ("Unknown", "ServerFailing")
+    assert message(serving, "Serving") == problem
+    assert serving.requeue_seconds == CONFIG.poll_seconds
 
 
 def test_the_old_revision_stays_usable_while_the_wanted_one_fails() -> None:

@@ -30,7 +30,8 @@ class Reason(StrEnum):
     SUSPENDED = "Suspended"
     """`spec.suspend` is true: nothing runs. Set it to false to go on."""
     DEADLINE_EXCEEDED = "DeadlineExceeded"
-    """The work took longer than `activeDeadlineSeconds`. Raise the deadline to try again."""
+    """The work took longer than `activeDeadlineSeconds`. Raise the deadline of a VoiceModel to try again, or
+    create another Conversion."""
 
     PENDING = "Pending"
     """A pod has been asked for and is about to start. Nothing to do."""
@@ -63,7 +64,7 @@ class Reason(StrEnum):
     """The recordings cannot be learnt from; the message says why. Repair them and change
     `dataset.revision`."""
     CONFIGURATION_INVALID = "ConfigurationInvalid"
-    """The trainer cannot do what the spec asks for; the message says what it can. Change the spec."""
+    """Trainer or server cannot do what the spec asks for; the message says what they can. Change the spec."""
     OUT_OF_MEMORY = "OutOfMemory"
     """Memory ran out, also with half the batch size. Give the pod more memory or set a smaller
     `batchSize`."""
@@ -79,7 +80,8 @@ class Reason(StrEnum):
     STARTING = "Starting"
     """Servers are starting and loading the voice."""
     SERVER_FAILING = "ServerFailing"
-    """The server's container ends again and again; the message is its last one. See `kubectl logs`."""
+    """No server becomes ready: its container ends again and again, or it cannot load the voice. The message
+    says why; `kubectl logs` says more."""
     SERVING = "Serving"
     """At least one server is ready."""
     AVAILABLE = "Available"

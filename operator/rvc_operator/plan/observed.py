@@ -21,6 +21,8 @@ class ObservedVoice:
     deployment: Deployment | None = None
     service: Service | None = None
     servers: tuple[Pod, ...] = ()
+    server_problem: str = ""
+    """Why a server that runs is not ready, in its own words."""
     active_conversions: int = 0
     """Conversions of this voice that are neither finished nor suspended."""
     revisions_in_use: frozenset[str] = frozenset()

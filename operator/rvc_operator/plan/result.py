@@ -8,8 +8,13 @@ from rvc_operator.api.conditions import Verdict, ready
 from rvc_operator.api.conversion import SuccessPolicy
 from rvc_operator.api.reasons import Reason
 
-INPUT_REASONS = frozenset({"InputInvalid", "ObjectNotFound", "AudioInvalid", "DatasetInvalid"})
-"""What a server says when it cannot reach or read what it was given."""
+REASONS = {
+    "InputInvalid": Reason.INPUT_INVALID,
+    "InputNotFound": Reason.INPUT_INVALID,
+    "ObjectNotFound": Reason.INPUT_INVALID,
+    "ConfigurationInvalid": Reason.CONFIGURATION_INVALID,
+}
+"""What a server says when a person must change the Conversion; anything else is ConversionFailed."""
 
 
 def finished_verdict(answer: contract.ConversionStatus, policy: SuccessPolicy) -> tuple[Verdict, ...]:
@@ -31,7 +36,7 @@ def finished_verdict(answer: contract.ConversionStatus, policy: SuccessPolicy) -
 def rejected_verdict(answer: contract.ConversionStatus, failures: int) -> tuple[Verdict, ...]:
     """Ready when the conversion as a whole failed for good."""
     said = ": ".join(filter(None, (answer.reason, answer.message))) or "the server does not say why"
-    if answer.reason in INPUT_REASONS:
-        return ready(ConditionStatus.FALSE, Reason.INPUT_INVALID, said)
+    if answer.reason in REASONS:
+        return ready(ConditionStatus.FALSE, REASONS[answer.reason], said)
     tries = f" (failure {failures}, no more tries)" if answer.retriable else ""
     return ready(ConditionStatus.FALSE, Reason.CONVERSION_FAILED, said + tries)

@@ -72,15 +72,17 @@ def plan_serving(
     outdated = _outdated(observed.deployment, deployment) and not _in_use(observed, revision)
     wrong_size = observed.deployment is not None and current != replicas
     waits_for_idleness = observed.active_conversions == 0 and replicas > voice.spec.serving.min_replicas
+    waits = [seconds_until(idle_from, now)] if waits_for_idleness else []
+    waits += [config.poll_seconds] if replicas > 0 and ready == 0 else []
     return ServingPlan(
         status,
-        _verdict(observed.servers, replicas, ready),
+        _verdict(observed, replicas, ready),
         apply=(
             *((service,) if _outdated(observed.service, service) else ()),
             *((deployment,) if outdated else ()),
         ),
         scale=replicas if wrong_size and not outdated else None,
-        requeue_seconds=seconds_until(idle_from, now) if waits_for_idleness else None,
+        requeue_seconds=min(waits, default=None),
     )
 
 
@@ -113,16 +115,18 @@ def _outdated(live: Deployment | Service | None, wanted: Manifest) -> bool:
     return live is None or live.metadata.annotations.get(TEMPLATE_ANNOTATION) != digest
 
 
-def _verdict(servers: tuple[Pod, ...], replicas: int, ready: int) -> Verdict:
+def _verdict(observed: ObservedVoice, replicas: int, ready: int) -> Verdict:
     if ready:
         message = f"{ready} of {replicas} servers are ready"
         return Verdict(ConditionType.SERVING, ConditionStatus.TRUE, Reason.SERVING, message)
     if replicas == 0:
         message = "no server runs; the next Conversion starts one"
         return Verdict(ConditionType.SERVING, ConditionStatus.FALSE, Reason.SCALED_TO_ZERO, message)
-    reason, message = next((why for pod in servers if (why := _trouble(pod)) is not None), STARTING)
-    if (reason, message) == STARTING:
-        reason, message = Reason.STARTING, f"{replicas} servers are starting and loading the voice"
+    starting = Reason.STARTING, f"{replicas} servers are starting and loading the voice"
+    if observed.server_problem:
+        starting = Reason.SERVER_FAILING, observed.server_problem
+    troubles = (why for pod in observed.servers if (why := _trouble(pod)) is not None)
+    reason, message = next(troubles, starting)
     return Verdict(ConditionType.SERVING, ConditionStatus.UNKNOWN, reason, message)
 
 

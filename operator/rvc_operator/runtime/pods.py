@@ -15,6 +15,8 @@ from rvc_operator.plan.observed import Answer, Silence
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 5.0
+PASSING = frozenset({"VoiceLoading", "ShuttingDown"})
+"""Reasons of a server that is not ready because it comes or goes."""
 T = TypeVar("T")
 
 
@@ -44,6 +46,16 @@ class Pods:
                 return _decoded(await response.read(), Progress) if response.status == 200 else None
         except (aiohttp.ClientError, TimeoutError):
             return None
+
+    async def problem(self, ip: str) -> str:
+        """Why a server is not ready; empty if it is, is still loading, or does not say."""
+        try:
+            async with self._session.get(f"http://{_host(ip)}:{contract.SERVER_PORT}/readyz") as response:
+                content = await response.read()
+        except (aiohttp.ClientError, TimeoutError):
+            return ""
+        problem = _decoded(content, _Problem) if response.status == 503 else None
+        return f"{problem.reason}: {problem.message}" if problem and problem.reason not in PASSING else ""
 
     async def ask(self, ip: str, uid: str) -> Answer:
         """How far a server is with a conversion."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from rvc_operator.api.names import COMPONENT_LABEL, Component, server_name
 from rvc_operator.api.objects import Deployment, Job, Pod, Service, view
 from rvc_operator.plan import demand
@@ -46,14 +48,15 @@ async def _observe(shell: Shell, key: Key, body: Body) -> ObservedVoice:
     deployment = shell.cache.get(Key(Kind.DEPLOYMENT, key.namespace, name))
     service = shell.cache.get(Key(Kind.SERVICE, key.namespace, name))
     mine = tuple(job for job in jobs if job.metadata.owner == uid)
-    trainers = _component(pods, Component.TRAINER)
+    trainers, servers = _component(pods, Component.TRAINER), _component(pods, Component.SERVER)
     return ObservedVoice(
         body=body,
         jobs=mine,
         trainers=trainers,
         deployment=view(Deployment, deployment) if deployment is not None else None,
         service=view(Service, service) if service is not None else None,
-        servers=_component(pods, Component.SERVER),
+        servers=servers,
+        server_problem=await _server_problem(shell, servers),
         active_conversions=sum(map(demand.is_active, conversions)),
         revisions_in_use=demand.revisions_in_use(conversions),
         progress=await shell.pods.progress(ip) if (ip := _trainer_ip(body, mine, trainers)) else None,
@@ -70,6 +73,15 @@ def _trainer_ip(body: Body, jobs: tuple[Job, ...], trainers: tuple[Pod, ...]) ->
     job = next((job for job in jobs if job.metadata.name == wanted and not job.finished), None)
     pod = newest_pod(job, trainers)
     return pod.status.pod_ip if pod is not None and pod.status.phase == "Running" else ""
+
+
+async def _server_problem(shell: Shell, servers: tuple[Pod, ...]) -> str:
+    """What keeps the servers from being ready, if one of them says so and none is."""
+    if any(pod.ready for pod in servers):
+        return ""
+    running = [pod for pod in servers if pod.status.phase == "Running" and not pod.metadata.deleting]
+    answers = await asyncio.gather(*(shell.pods.problem(pod.status.pod_ip) for pod in running))
+    return next(filter(None, answers), "")
 
 
 async def _write_children(shell: Shell, key: Key, plan: VoicePlan, owner: str) -> None:
