@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -64,7 +66,7 @@ def serve(configuration: Configuration, scratch: Path) -> None:
     served = ServedVoice(voices, configuration.served)
     (scratch / "files").mkdir()
     worker = Worker(voices, scratch / "files")
-    uvicorn.run(
+    config = uvicorn.Config(
         create_app(worker, served, registry(worker, voices, served)),
         host="0.0.0.0",
         port=configuration.port,
@@ -72,10 +74,15 @@ def serve(configuration: Configuration, scratch: Path) -> None:
         access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
+    socket = config.bind_socket()
+    event(log, "server listens", port=socket.getsockname()[1])
+    uvicorn.Server(config).run(sockets=[socket])
 
 
 def main() -> None:
     """Run the server."""
+    # uvicorn raises the signal again after its shutdown; the exit code then says that all is well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     log_as_json()
     threads = limit_threads()
     configuration = Configuration.of(os.environ)

@@ -10,7 +10,7 @@ from rvc.contract import Progress, Stage, TrainingResult, encode
 from rvc.store import open_store
 from rvc.voice import fetch_voice
 from tests.fixtures.base_models import base_models
-from tests.fixtures.programs import Program, eventually
+from tests.fixtures.programs import Program, eventually, flip_last_bit
 from tests.trainer.recordings import SETTINGS, request, write_dataset
 
 __all__ = ["base_models"]
@@ -72,7 +72,7 @@ def test_a_training_that_is_stopped_goes_on_and_publishes_once(tmp_path, base_mo
     assert len(kept) == 2
     assert not (claim / "voices/demo/ann/0123456789/manifest.json").exists()
 
-    kept[-1].write_bytes(kept[-1].read_bytes()[:-1] + b"?")
+    flip_last_bit(kept[-1])
     with Trainer(tmp_path, text) as second:
         assert second.end() == 0, second.log()[-1]
         skipped, resumed = (
