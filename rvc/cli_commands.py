@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import signal
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from rvc.convert import Converter
 from rvc.dataset import AUDIO_SUFFIXES
 from rvc.device import open_device
 from rvc.errors import InvalidAudio, InvalidConfiguration, ObjectNotFound
+from rvc.tiles import MEDIAN_F0
 from rvc.train import train_voice
 from rvc.voice import VoiceManifest, open_voice
 
@@ -76,7 +78,8 @@ def convert(chosen: argparse.Namespace) -> None:
     others."""
     parameters = conversion_parameters(chosen)
     jobs = list(_jobs(chosen))
-    converter = Converter(open_voice(chosen.voice), chosen.base_models, open_device(chosen.device))
+    voice = open_voice(chosen.voice)
+    converter = Converter(voice, chosen.base_models, open_device(chosen.device))
     done: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="rvc-") as scratch, tqdm(jobs, disable=chosen.json) as bar:
@@ -93,7 +96,11 @@ def convert(chosen: argparse.Namespace) -> None:
                 continue
             done.append({"input": str(source), "output": str(target), **asdict(report)})
     result = {"converted": done, "failed": failed}
-    lines = [f"{one['output']}  {one['seconds']:.1f} s at {one['sample_rate_hertz']} Hz" for one in done]
+    lines = [
+        f"{one['output']}  {one['seconds']:.1f} s at {one['sample_rate_hertz']} "
+        f"Hz{_pitch_hint(one, voice.manifest)}"
+        for one in done
+    ]
     _print(result, lines, chosen)
     if failed:
         raise InvalidAudio(
@@ -116,6 +123,7 @@ def fetch_base(chosen: argparse.Namespace) -> None:
 
 
 _TRAINING_BAR = "{desc} {bar} {n:.0f} % [{elapsed}{postfix}]"
+_TELLING_SEMITONES = 4.0
 _FORMATS = {f".{name.lower()}": name for name in AudioFormat}
 
 
@@ -145,6 +153,17 @@ def _format(chosen: argparse.Namespace, target: Path) -> AudioFormat:
     return _FORMATS.get(target.suffix.lower(), AudioFormat.WAV)
 
 
+def _pitch_hint(report: dict[str, Any], manifest: VoiceManifest) -> str:
+    """What to do if the source speaks much higher or lower than the voice."""
+    own, spoken = manifest.statistics.get(MEDIAN_F0, 0.0), report["median_f0_hertz"]
+    if not own or not spoken or abs(12 * math.log2(own / spoken)) < _TELLING_SEMITONES:
+        return ""
+    return (
+        f"  (F0 is {spoken:.0f} Hz, the voice was learnt at {own:.0f} Hz: "
+        f"{12 * math.log2(own / spoken):+.0f} more semitones of --transpose would bring them together)"
+    )
+
+
 def _print_voice(manifest: VoiceManifest, chosen: argparse.Namespace) -> None:
     metrics = ", ".join(f"{name} {value:.4g}" for name, value in manifest.metrics.items())
     dataset = manifest.dataset
@@ -152,7 +171,8 @@ def _print_voice(manifest: VoiceManifest, chosen: argparse.Namespace) -> None:
         f"{manifest.name}: {manifest.architecture} at {manifest.sample_rate_hertz} Hz, "
         f"{manifest.content_encoder.name}, {manifest.pitch_method}",
         f"learnt from {dataset.seconds / 60:.1f} minutes of speech in {dataset.clips} clips, "
-        f"{manifest.parameters.epochs} epochs",
+        f"{manifest.parameters.epochs} epochs, at a median F0 of {manifest.statistics.get(MEDIAN_F0, 0):.0f} "
+        "Hz",
         metrics,
     ]
     _print(msgspec.to_builtins(manifest), lines, chosen)

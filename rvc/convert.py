@@ -52,6 +52,8 @@ class ConversionReport:
     pitch_method: PitchMethod
     voiced_percent: int
     """Of the recording's frames; 0 means that no pitch was heard, so that all of it came out whispered."""
+    median_f0_hertz: float
+    """Of the sound, after transposition; 0 if nothing is voiced."""
 
 
 class Converter:
@@ -133,6 +135,7 @@ class Converter:
             sample_rate_hertz=rate,
             pitch_method=pitch.name,
             voiced_percent=round(100 * float(source.voiced.mean())),
+            median_f0_hertz=source.median_f0_hertz,
         )
 
     def _output_rate(self, parameters: ConversionParameters, audio_format: AudioFormat) -> int:

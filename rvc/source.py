@@ -51,6 +51,12 @@ class Source:
     """[frames / 2, dimension] as the encoder gave it."""
     content_moments: Moments
 
+    @property
+    def median_f0_hertz(self) -> float:
+        """Of the voiced frames, after transposition; 0 if there are none."""
+        voiced = self.f0_hertz[self.voiced]
+        return round(float(np.median(voiced)), 1) if len(voiced) else 0.0
+
 
 def analyse(
     spool: SpooledAudio,

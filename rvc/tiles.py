@@ -25,6 +25,9 @@ _SYNTHESIZER_PREFIX = "synthesizer."
 _CONTENT_MOMENTS = "content"
 _LEVEL_MOMENTS = "level"
 
+MEDIAN_F0 = "medianF0Hertz"
+"""Among the statistics of a voice's manifest; tells how far to transpose a source."""
+
 _PRIOR_CONTENT_ROWS = 100.0
 _PRIOR_LEVEL_FRAMES = 100.0
 """A source counts as if it had been so much longer and had there the voice's statistics. A short recording

@@ -40,7 +40,7 @@ from rvc.losses import EpochLosses
 from rvc.pitch import load_pitch
 from rvc.progress import ProgressReporter
 from rvc.retrieval import build_index
-from rvc.tiles import voice_tensors
+from rvc.tiles import MEDIAN_F0, voice_tensors
 from rvc.voice import (
     INDEX_NAME,
     TENSORS_NAME,
@@ -159,6 +159,7 @@ def train_voice(
         ),
         software={package: _version(package) for package in _PACKAGES},
         consent=consent or Consent(),
+        statistics={MEDIAN_F0: dataset.training_set.median_f0_hertz},
     )
     written = write_manifest(voice_folder, manifest)
     open_voice(voice_folder)

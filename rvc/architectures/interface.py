@@ -55,6 +55,12 @@ class TrainingSet:
         """Length of the timeline."""
         return len(self.content) / ROWS_PER_SECOND
 
+    @property
+    def median_f0_hertz(self) -> float:
+        """Of the voiced frames; 0 if there are none."""
+        voiced = self.f0_hertz[self.f0_hertz > 0]
+        return round(float(np.median(voiced)), 1) if len(voiced) else 0.0
+
 
 @dataclass(frozen=True)
 class Window:

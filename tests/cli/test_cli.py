@@ -63,6 +63,15 @@ def test_one_recording_is_converted(voice: Path, dataset: Path, tmp_path: Path) 
     assert done.stderr == ""
 
 
+def test_a_source_much_lower_than_the_voice_is_told(voice: Path, dataset: Path, tmp_path: Path) -> None:
+    low, near = (
+        rvc("convert", voice, dataset / "a.wav", tmp_path / "x.wav", "--transpose", semitones)
+        for semitones in (-12, 3)
+    )
+    assert "more semitones of --transpose" in low.stdout
+    assert "semitones" not in near.stdout
+
+
 def test_a_folder_is_converted_past_its_bad_files(voice: Path, dataset: Path, tmp_path: Path) -> None:
     source = write_bad_recordings(write_recordings(tmp_path / "in", seconds=1.0))
     done = rvc("convert", voice, source, tmp_path / "out", "--format", "ogg", "--json")

@@ -69,7 +69,8 @@ def test_f0_follows_the_source_and_the_transposition(
     pitch = load_pitch(PitchMethod.AUTO, base_models, torch.device("cpu"))
     for semitones in (0, 7):
         parameters = ConversionParameters(transpose_semitones=semitones)
-        converter.convert(source, target, parameters, AudioFormat.WAV, tmp_path)
+        report = converter.convert(source, target, parameters, AudioFormat.WAV, tmp_path)
+        assert report.median_f0_hertz == pytest.approx(150 * 2 ** (semitones / 12), rel=0.02)
         heard = pitch(load_audio(target, 16000))
         assert np.median(heard[heard > 0]) == pytest.approx(150 * 2 ** (semitones / 12), rel=0.02)
 

@@ -77,6 +77,7 @@ def test_a_voice_is_trained_and_says_what_it_is(trainer: Trainer) -> None:
     assert manifest.dataset.clips == 3
     assert manifest.dataset.seconds == pytest.approx(15, abs=0.5)
     assert set(manifest.metrics) == {"spectral", "mel", "reconstructionDecibels", "refusedRecordings"}
+    assert manifest.statistics["medianF0Hertz"] == pytest.approx(200, rel=0.1)
     assert voice.index().rows == round(manifest.dataset.seconds * 50)
     told = json.loads((trainer.folder / "voice" / "dataset.json").read_text())
     assert told["recordings"] == 6
