@@ -1,7 +1,7 @@
 """Serving: how many servers, which revision, and when they go."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rvc_operator.api.voicemodel import Serving
@@ -64,6 +64,7 @@ def test_servers_follow_the_conversions(active: int, replicas: int) -> None:
     assert demanded.scale == (replicas or None)
 
 
+@settings(deadline=None)
 @given(
     minimum=st.integers(0, 32),
     extra=st.integers(0, 32),

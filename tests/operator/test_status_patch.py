@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rvc_operator.runtime.shell import merge_patch
@@ -11,7 +11,7 @@ SCALARS = st.integers() | st.text(max_size=3) | st.booleans()
 VALUES = st.recursive(
     SCALARS | st.lists(SCALARS, max_size=3),
     lambda inner: st.dictionaries(st.sampled_from("abcd"), inner, max_size=4),
-    max_leaves=12,
+    max_leaves=6,
 )
 OBJECTS = st.dictionaries(st.sampled_from("abcd"), VALUES, max_size=4)
 
@@ -29,11 +29,13 @@ def apply_patch(target: Any, patch: Any) -> Any:
     return result
 
 
+@settings(deadline=None)
 @given(OBJECTS, OBJECTS)
 def test_the_patch_leads_from_the_old_to_the_new(old: dict[str, Any], new: dict[str, Any]) -> None:
     assert apply_patch(old, merge_patch(old, new)) == new
 
 
+@settings(deadline=None)
 @given(OBJECTS)
 def test_no_change_is_no_patch(value: dict[str, Any]) -> None:
     assert merge_patch(value, value) == {}
