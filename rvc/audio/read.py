@@ -26,6 +26,8 @@ _FFMPEG_OPTIONS = {
 }
 _TRUNCATION_TOLERANCE_SECONDS = 0.5
 """By how much FFmpeg's containers misstate their duration without harm."""
+_RATES_HERTZ = range(1000, 1_000_001)
+"""A damaged header that says less would turn a small file into gigabytes."""
 _RIFF_STREAMED = 0x7FFF0000
 """Programs that cannot seek write this size or more, or zero, for a length they do not know."""
 
@@ -49,7 +51,8 @@ class AudioReader(ABC):
         """The recording in float32 blocks [frames], channels averaged; sizes vary. Raises `InvalidAudio`."""
         count = 0
         for block in self._decode(frames):
-            mono = block.mean(axis=1, dtype=np.float32)
+            with np.errstate(all="ignore"):
+                mono = block.mean(axis=1, dtype=np.float32)
             if not np.isfinite(mono).all():
                 bad = count + int(np.flatnonzero(~np.isfinite(mono))[0])
                 raise InvalidAudio(
@@ -93,9 +96,13 @@ def open_audio(path: Path) -> AudioReader:
         raise InvalidAudio(f"{path.name}: 0 bytes; upload the recording again", reason="AudioEmpty")
     _check_riff_size(path, head, size)
     try:
-        return _SoundfileReader(path)
+        reader: AudioReader = _SoundfileReader(path)
     except soundfile.LibsndfileError:
-        return _FFmpegReader(path)
+        reader = _FFmpegReader(path)
+    if reader.sample_rate_hertz not in _RATES_HERTZ:
+        reader.close()
+        raise _undecodable(path, f"sample rate {reader.sample_rate_hertz} Hz")
+    return reader
 
 
 def _check_riff_size(path: Path, head: bytes, size: int) -> None:
@@ -144,26 +151,28 @@ class _FFmpegReader(AudioReader):
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._container = av.open(str(path), options=_FFMPEG_OPTIONS)
+            self._container = av.open(str(path), options=_FFMPEG_OPTIONS, metadata_errors="replace")
         except (av.FFmpegError, OSError) as error:
             raise _undecodable(path, getattr(error, "strerror", None) or error) from error
-        if not self._container.streams.audio:
+        decodable = [stream for stream in self._container.streams.audio if stream.codec_context is not None]
+        if not decodable:
             self._container.close()
-            raise _undecodable(path, "there is no sound in it")
-        self._stream = self._container.streams.audio[0]
+            raise _undecodable(path, "there is no sound in it that can be read")
+        self._stream = decodable[0]
         self.sample_rate_hertz = self._stream.rate
         self.channels = self._stream.channels
 
     def _decode(self, frames: int) -> Iterator[np.ndarray]:
-        planar = av.AudioResampler(format="fltp")
+        # Interleaved: PyAV reads beyond the end of planar frames with more than eight channels.
+        interleaved = av.AudioResampler(format="flt")
         count = 0
         try:
             for frame in self._container.decode(self._stream):
-                for converted in planar.resample(frame):
-                    block = converted.to_ndarray().T
+                for converted in interleaved.resample(frame):
+                    block = converted.to_ndarray().reshape(-1, converted.layout.nb_channels)
                     count += len(block)
                     yield block
-        except (av.FFmpegError, OSError) as error:
+        except (av.FFmpegError, OSError, ValueError) as error:
             raise _undecodable(self.path, getattr(error, "strerror", None) or error) from error
         duration, unit = self._stream.duration, self._stream.time_base
         if duration is not None and unit is not None and count:

@@ -1,4 +1,5 @@
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -8,7 +9,7 @@ import soundfile
 
 from rvc.audio import load_audio, open_audio
 from rvc.errors import InvalidAudio, ObjectNotFound
-from tests.audio.files import halve, noise, write, write_m4a
+from tests.audio.files import halve, noise, write, write_m4a, write_wavpack
 from tests.fixtures.sounds import voice_like
 
 
@@ -55,7 +56,7 @@ def test_24_channels(tmp_path):
 
 
 def test_384_kilohertz(tmp_path):
-    path = write(tmp_path / "a.wav", voice_like(0.5, 150.0, 384000), 384000)
+    path = write(tmp_path / "a.wav", noise(192_000), 384_000)
     assert len(load_audio(path, 16000)) == 8000
 
 
@@ -64,6 +65,37 @@ def test_m4a_is_decoded_without_its_priming(tmp_path):
     decoded = read(write_m4a(tmp_path / "a.m4a", audio))
     assert len(audio) <= len(decoded) < len(audio) + 1024, "AAC ends on a whole packet"
     assert np.corrcoef(audio, decoded[: len(audio)])[0, 1] > 0.95
+
+
+def test_many_channels_through_ffmpeg(tmp_path):
+    audio = noise(4000, 16)
+    path = write_wavpack(tmp_path / "a.wv", audio, "hexadecagonal")
+    np.testing.assert_allclose(read(path), audio.mean(axis=1), atol=1 / 100)
+
+
+def test_titles_that_are_no_unicode(tmp_path):
+    path = write_m4a(tmp_path / "a.m4a", noise(5000), title="plain title")
+    path.write_bytes(path.read_bytes().replace(b"plain title", "Grüße".encode("latin-1") + b"\0" * 6))
+    assert len(read(path)) > 0
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3", "a.ogg", "a.m4a"])
+def test_damaged_files_are_decoded_or_refused(tmp_path, name):
+    path = tmp_path / name
+    whole = (write_m4a if name == "a.m4a" else write)(path, noise(20000)).read_bytes()
+    random = np.random.default_rng(11)
+    for _ in range(40):
+        damaged = bytearray(whole[: random.integers(1, len(whole))] if random.random() < 0.3 else whole)
+        for place in random.integers(0, min(len(damaged), random.choice([64, 400, 10**6])), 6):
+            damaged[place] = random.integers(256)
+        path.write_bytes(damaged)
+        with suppress(InvalidAudio):
+            assert np.isfinite(load_audio(path, 16000)).all()
+
+
+@pytest.mark.parametrize("rate", [1, 999])
+def test_sample_rates_that_are_none(tmp_path, rate):
+    assert f"{rate} Hz" in str(refusal(write(tmp_path / "a.wav", noise(1000), rate)))
 
 
 def test_wav_of_unknown_length_is_read_to_its_end(tmp_path):
