@@ -47,13 +47,18 @@ def install(kubectl: Kubectl, names: dict[str, str]) -> None:
     """CRDs first, then the operator; waits until it runs."""
     # Servers before 1.25 have no CEL rules: they drop them, and kubectl's own validation would refuse them.
     kubectl("apply", "--validate=false", "-k", str(ROOT / "crds"))
-    kubectl("wait", "--for=condition=Established", "-k", str(ROOT / "crds"), "--timeout=60s")
-    kubectl("apply", "-k", str(ROOT / "manifests/overlays/local"))
+    kinds = ("crd/voicemodels.voice.rvc.dev", "crd/conversions.voice.rvc.dev")
+    kubectl("wait", "--for=condition=Established", *kinds, "--timeout=60s")
     deployment = ("-n", OPERATOR_NAMESPACE, "deployment/rvc-operator")
-    kubectl("set", "image", *deployment, f"operator={names['operator']}")
-    variables = (f"RVC_TRAINER_IMAGE={names['trainer']}", f"RVC_SERVER_IMAGE={names['inference']}")
-    kubectl("set", "env", *deployment, *variables)
-    kubectl("rollout", "restart", *deployment)
+    known = kubectl("get", *deployment, "--ignore-not-found", "-o", "name")
+    kubectl("apply", "-k", str(ROOT / "manifests/overlays/local"))
+    if names != images.NAMES:
+        kubectl("set", "image", *deployment, f"operator={names['operator']}")
+        variables = (f"RVC_TRAINER_IMAGE={names['trainer']}", f"RVC_SERVER_IMAGE={names['inference']}")
+        kubectl("set", "env", *deployment, *variables)
+    if known:
+        # Our local images keep their names when they change.
+        kubectl("rollout", "restart", *deployment)
     with step("Starting the operator", "10 s"):
         kubectl("rollout", "status", *deployment, "--timeout=180s")
 

@@ -8,9 +8,7 @@ from pathlib import Path
 from tests.cluster.kubectl import Kubectl
 
 POD = "rvc-demo-files"
-UNPACK = (
-    "import sys,tarfile; tarfile.open(fileobj=sys.stdin.buffer, mode='r|').extractall('/data', filter='data')"
-)
+UNPACK = "import sys,tarfile; tarfile.open(fileobj=sys.stdin.buffer, mode='r|').extractall('/data')"
 PACK = (
     "import sys,tarfile; t=tarfile.open(fileobj=sys.stdout.buffer, mode='w|'); "
     "t.add('/data/'+sys.argv[1], arcname='.'); t.close()"
