@@ -72,11 +72,16 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def log_as_json() -> None:
-    """Send the log of this process, libraries included, to standard output, one JSON object per line."""
+def log_as_json(*programs: str) -> None:
+    """Send the log of this process to standard output, one JSON object per line.
+
+    Libraries speak when something is wrong; the core and `programs` (names of packages) tell what they do.
+    """
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    for name in ("rvc", *programs):
+        logging.getLogger(name).setLevel(logging.INFO)
 
 
 def event(log: logging.Logger, message: str, *, level: int = logging.INFO, **fields: object) -> None:

@@ -83,7 +83,7 @@ def main() -> None:
     """Run the server."""
     # uvicorn raises the signal again after its shutdown; the exit code then says that all is well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    log_as_json()
+    log_as_json("rvc_inference")
     threads = limit_threads()
     configuration = Configuration.of(os.environ)
     event(log, "server begins", threads=threads, **asdict(configuration))

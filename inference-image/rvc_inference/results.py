@@ -1,8 +1,8 @@
 """What a conversion notes in the store beside its outputs, for a person to read and another server to go on.
 
 `inputs.jsonl` freezes what there was to do, `results.jsonl` has a line for each file with an outcome,
-`results.json` is the summary and comes last. A line counts only for the same input, voice and parameters
-(`fingerprint`).
+`begun.json` names the file under way, `results.json` is the summary and comes last. A line counts only for
+the same input, voice and parameters (`fingerprint`).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class Outcome(StrEnum):
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
     SKIPPED = "Skipped"
+    """It is no recording, and counts for nothing."""
 
 
 class FileResult(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
@@ -47,6 +48,14 @@ class FileResult(Struct, frozen=True, rename="camel", forbid_unknown_fields=True
     """Length of the converted audio."""
     reason: str = ""
     message: str = ""
+
+
+class Begun(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """`begun.json`: the file that a server is converting, or was when it died."""
+
+    name: str
+    times: int
+    """How often a server has begun it without coming to an end with it."""
 
 
 class Summary(Struct, frozen=True, rename="camel"):
@@ -97,6 +106,19 @@ class ResultsFolder:
         """Replace `results.jsonl`, whole or not at all."""
         self._store.write_bytes(self._prefix + "results.jsonl", _lines(results), overwrite=True)
 
+    def begun(self) -> Begun | None:
+        """The file that a server died of, or with."""
+        found = self._read(self._prefix + "begun.json", Begun)
+        return found[0] if found else None
+
+    def note_begun(self, begun: Begun) -> None:
+        """Note what is begun, before it is."""
+        self._store.write_bytes(self._prefix + "begun.json", _lines([begun]), overwrite=True)
+
+    def forget_begun(self) -> None:
+        """No file is under way."""
+        self._store.delete(self._prefix + "begun.json")
+
     def write_summary(self, summary: Summary) -> None:
         """Write `results.json`, the sign that everything else is there."""
         text = msgspec.json.format(msgspec.json.encode(summary), indent=2)
@@ -140,12 +162,11 @@ class Ledger:
 
     @property
     def counts(self) -> FileCounts:
-        """Files by outcome."""
+        """Recordings by outcome; what an earlier run of this conversion converted counts as converted."""
         return FileCounts(
             total=self._total,
             succeeded=self._counts[Outcome.SUCCEEDED],
             failed=self._counts[Outcome.FAILED],
-            skipped=self._counts[Outcome.SKIPPED],
         )
 
     @property

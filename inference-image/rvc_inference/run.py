@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from rvc.contract import MAX_REPORTED_FAILURES, ConversionRequest, ConversionState, ConversionStatus
@@ -21,7 +22,7 @@ from rvc.store import open_store
 from rvc_inference.files import Places, convert_file, failed, skipped, with_store_retries
 from rvc_inference.inputs import check_request, input_prefix, list_inputs
 from rvc_inference.plan import Job, plan_jobs, refuse_overwriting
-from rvc_inference.results import FileResult, Ledger, Outcome, ResultsFolder, Summary, fingerprint
+from rvc_inference.results import Begun, FileResult, Ledger, Outcome, ResultsFolder, Summary, fingerprint
 from rvc_inference.voices import Voices
 
 log = logging.getLogger(__name__)
@@ -29,8 +30,23 @@ log = logging.getLogger(__name__)
 RETRIABLE = (StoreUnavailable, PermissionDenied, AcceleratorError)
 STORE_FAILURES_IN_A_ROW = 3
 """So many files in a row that the store did not give or take, after all tries, end the conversion."""
+SERVERS_PER_FILE = 3
+"""So many servers may die (of memory, of a decoder's defect) while they convert one file."""
 SECONDS_BETWEEN_RECORDS = 3.0
 """Outcomes of so many seconds may have to be found again after a crash."""
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """What there is beside the jobs while they are worked on."""
+
+    places: Places
+    records: ResultsFolder
+    ledger: Ledger
+    earlier: Mapping[str, FileResult]
+    """Outcomes of an earlier run, by the input's name."""
+    begun: Begun | None
+    """The file that an earlier server died with."""
 
 
 class Conversion:
@@ -78,13 +94,14 @@ class Conversion:
         refuse_overwriting(jobs, input_prefix(self.request), self.request.output.prefix)
 
         # 2. Every file gets an outcome; a file that an earlier run of this conversion finished keeps its own.
-        ledger = Ledger(records, total=len(inputs))
+        ledger = Ledger(records, total=len(jobs))
         for source in others:
             ledger.note(skipped(source, self._fingerprint))
         self._show(ledger)
         earlier = with_store_retries(records.earlier_results, wait)
+        batch = _Batch(places, records, ledger, earlier, with_store_retries(records.begun, wait))
         try:
-            yield from self._convert_all(jobs, places, earlier, ledger)
+            yield from self._convert_all(jobs, batch)
         finally:
             with_store_retries(ledger.record, wait)
 
@@ -105,9 +122,7 @@ class Conversion:
             retriable=isinstance(error, RETRIABLE) or not known,
         )
 
-    def _convert_all(
-        self, jobs: list[Job], places: Places, earlier: Mapping[str, FileResult], ledger: Ledger
-    ) -> Generator[None]:
+    def _convert_all(self, jobs: list[Job], batch: _Batch) -> Generator[None]:
         """Note an outcome for each job; one that the store fails has another turn after the others."""
         waiting = deque(jobs)
         unavailable_in_a_row = 0
@@ -115,50 +130,58 @@ class Conversion:
         while waiting:
             job = waiting.popleft()
             try:
-                ledger.note(self._finished(job, places, earlier) or self._convert(job, places))
+                batch.ledger.note(self._finished(job, batch) or self._convert(job, batch))
                 unavailable_in_a_row = 0
             except StoreUnavailable:
                 unavailable_in_a_row += 1
                 if unavailable_in_a_row == STORE_FAILURES_IN_A_ROW:
                     raise
                 waiting.append(job)
-            self._show(ledger)
+            self._show(batch.ledger)
             if time.monotonic() - recorded_at > SECONDS_BETWEEN_RECORDS:
-                with_store_retries(ledger.record, self._abandoned.wait)
+                with_store_retries(batch.ledger.record, self._abandoned.wait)
                 recorded_at = time.monotonic()
             yield
 
-    def _finished(self, job: Job, places: Places, earlier: Mapping[str, FileResult]) -> FileResult | None:
+    def _finished(self, job: Job, batch: _Batch) -> FileResult | None:
         """What an earlier run noted for the job, if its output is what it was then."""
-        result = earlier.get(job.source.name)
+        result = batch.earlier.get(job.source.name)
         if result is None or result.outcome is not Outcome.SUCCEEDED:
             return None
         if (result.source, result.fingerprint) != (job.source, self._fingerprint):
             return None
-        found = places.outputs.stat(places.output_prefix + job.output_name)
+        found = batch.places.outputs.stat(batch.places.output_prefix + job.output_name)
         same = found is not None and (found.size, found.etag) == (result.output_size, result.output_etag)
         return result if same else None
 
-    def _convert(self, job: Job, places: Places) -> FileResult:
+    def _convert(self, job: Job, batch: _Batch) -> FileResult:
+        """Convert, with a note in the store meanwhile: should this server die of it, the next one knows."""
+        deaths = batch.begun.times if batch.begun and batch.begun.name == job.source.name else 0
+        batch.records.note_begun(Begun(job.source.name, deaths + 1))
+        try:
+            if deaths >= SERVERS_PER_FILE:
+                message = f"{deaths} servers died while they converted it; it may be too large or damaged"
+                result = failed(job, self._fingerprint, "ServerDied", message)
+            else:
+                result = self._converted(job, batch.places)
+        finally:
+            batch.records.forget_begun()
+        self._on_result(result)
+        return result
+
+    def _converted(self, job: Job, places: Places) -> FileResult:
+        """Convert; an error that nobody expected is the file's, for the next file may be different."""
         converter = self._voices.get(self.request.voice)
         try:
-            result = convert_file(
-                job,
-                self.request,
-                places,
-                converter,
-                self._scratch,
-                self._fingerprint,
-                self._abandoned,
+            return convert_file(
+                job, self.request, places, converter, self._scratch, self._fingerprint, self._abandoned
             )
         except RvcError:
             raise
         except Exception as error:
             log.exception("one file failed unexpectedly", extra={"fields": {"file": job.source.name}})
             message = f"unexpected {type(error).__name__}: {error}; the server's log has the traceback"
-            result = failed(job, self._fingerprint, RvcError.reason, message)
-        self._on_result(result)
-        return result
+            return failed(job, self._fingerprint, RvcError.reason, message)
 
     def _open_places(self) -> Places:
         settings = self.request.voice.store

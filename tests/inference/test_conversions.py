@@ -1,6 +1,8 @@
 """Conversions over HTTP, from PUT to DELETE, with a voice that copies."""
 
 import json
+import os
+import subprocess
 import threading
 from pathlib import Path
 
@@ -72,7 +74,7 @@ def test_a_batch_goes_on_past_its_bad_files(server, copier, claim, batch):
     server.put("u1", request(prefix="pvc://data/in/"))
     status = server.ended("u1")
     assert status.state is ConversionState.FINISHED
-    assert status.files == FileCounts(total=8, succeeded=3, failed=4, skipped=1)
+    assert status.files == FileCounts(total=7, succeeded=3, failed=4)
     assert {failure.key: failure.reason for failure in status.failures} == {
         "nan.wav": "AudioNotFinite",
         "silent.wav": "AudioSilent",
@@ -95,7 +97,7 @@ def test_a_second_conversion_does_not_read_the_records_of_the_first(server, copi
     ):
         server.put(uid, request(prefix="pvc://data/in/", output=output))
         status = server.ended(uid)
-        assert status.files.total == (11 if uid == "u3" else 8), status
+        assert status.files.total == (10 if uid == "u3" else 7), status
 
 
 def test_inputs_that_come_later_do_not_join(server, copier, claim, batch):
@@ -106,7 +108,7 @@ def test_inputs_that_come_later_do_not_join(server, copier, claim, batch):
     soundfile.write(batch / "b.flac", voice_like(2, 300), 16000)
     copier.gate.set()
     status = server.ended("u1")
-    assert status.files.total == 8
+    assert status.files.total == 7
     assert outputs(claim) == ["a.wav"]
     reasons = {failure.key: failure.reason for failure in status.failures}
     assert (reasons["b.flac"], reasons["deep/c.ogg"]) == ("InputChanged", "InputRemoved")
@@ -262,6 +264,39 @@ def test_a_voice_that_is_corrupt_fails_for_good_and_one_out_of_reach_for_now(cla
             del trouble[reason]
             assert server.put(reason, wanted).status_code == (202 if retriable else 200)
         assert server.ended("StoreUnavailable").state is ConversionState.FINISHED
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small volume")
+def test_a_full_volume_that_is_enlarged_costs_nothing(server, copier, claim, batch, caplog):
+    copier.gate.set()
+    out = claim / "out"
+    out.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", out], check=True)
+    try:
+        server.put("u1", request(prefix="pvc://data/in/"))
+
+        def complained() -> bool:
+            return "store unavailable" in caplog.messages
+
+        eventually(complained, "a complaint")
+        assert server.status("u1").state is ConversionState.RUNNING
+        subprocess.run(["mount", "-o", "remount,size=4m", out], check=True)
+        assert server.ended("u1").files.succeeded == 3
+        assert outputs(claim) == OUTPUTS
+    finally:
+        subprocess.run(["umount", out], check=True)
+
+
+def test_a_file_that_kills_servers_is_given_up(server, copier, claim, batch):
+    copier.gate.set()
+    folder = claim / "out/_conversion/u1"
+    folder.mkdir(parents=True)
+    (folder / "begun.json").write_text('{"name": "b.flac", "times": 3}\n')
+    server.put("u1", request(prefix="pvc://data/in/"))
+    status = server.ended("u1")
+    assert {failure.key: failure.reason for failure in status.failures}["b.flac"] == "ServerDied"
+    assert status.files.succeeded == 2
+    assert not (folder / "begun.json").exists()
 
 
 def test_an_unexpected_error_costs_one_file(claim, batch, tmp_path):

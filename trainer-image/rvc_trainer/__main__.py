@@ -68,7 +68,7 @@ def attempt(environment: Mapping[str, str], stop: threading.Event) -> TrainingRe
 
 def main() -> ExitCode:
     """Run one attempt; the return value is the exit code."""
-    log_as_json()
+    log_as_json("rvc_trainer")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
