@@ -124,7 +124,7 @@ def main() -> int:
     try:
         return COMMANDS[arguments.command](arguments)
     except ClusterError as error:
-        say(f"error: {error}")
+        say("\n".join([f"error: {error}", *getattr(error, "__notes__", [])]))
         return 1
     except KeyboardInterrupt:
         return 130

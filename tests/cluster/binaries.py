@@ -55,8 +55,9 @@ def _make() -> Path:
 
 
 def _source() -> tuple[str, Callable[[Path, tuple[str, ...]], None]]:
-    if release_download.available():
-        return release_download.VERSION, release_download.download
+    release = release_download.pinned()
+    if release is not None and release.available():
+        return release.version, release.download
     return source_build.VERSION, source_build.build
 
 

@@ -86,6 +86,5 @@ class Buildah:
         environment = self._tools.environment | {
             "CONTAINERS_REGISTRIES_CONF": str(self._scratch / "registries.conf")
         }
-        # In a mount namespace of its own, whatever a build mounts ends with it.
-        program = ["unshare", "--mount", self._tools.which("buildah"), *storage]
-        return run([*program, command, *arguments], environment=environment)
+        program = [self._tools.which("buildah"), *storage, command, *arguments]
+        return run(self._tools.with_libraries(program), environment=environment)

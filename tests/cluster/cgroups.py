@@ -46,13 +46,14 @@ class Cgroup:
     def remove(self, switched_on: list[str]) -> None:
         """Remove the group with everything below, as the last of its processes end."""
         deadline = time.monotonic() + REMOVAL_SECONDS
+        while any(_processes(folder) for folder in self.folders):
+            if time.monotonic() > deadline:
+                raise ClusterError(f"processes still run in control group {self._name}; end them first")
+            time.sleep(POLL_SECONDS)
         for folder in self.folders:
-            while not _remove_tree(folder):
-                if time.monotonic() > deadline:
-                    raise ClusterError(
-                        f"processes still run in {folder}; see its cgroup.procs, end them, try again"
-                    )
-                time.sleep(POLL_SECONDS)
+            for below in sorted(folder.rglob("*/"), key=lambda path: -len(path.parts)):
+                below.rmdir()
+            folder.rmdir()
         for top, version in self._hierarchies:
             if version == 2:
                 _disable(top, switched_on)
@@ -67,20 +68,9 @@ def _hierarchies() -> Iterator[tuple[Path, int]]:
             yield Path(before.split()[4]), 2 if kind == "cgroup2" else 1
 
 
-def _remove_tree(folder: Path) -> bool:
-    """Remove a group and its descendants; whether that succeeded."""
-    try:
-        for below in sorted(folder.rglob("*"), key=lambda path: -len(path.parts)):
-            if below.is_dir():
-                below.rmdir()
-        folder.rmdir()
-    except FileNotFoundError:
-        return True
-    except OSError as error:
-        if error.errno != errno.EBUSY:
-            raise
-        return False
-    return True
+def _processes(folder: Path) -> list[str]:
+    """Processes of a group and of those below it."""
+    return [pid for file in folder.rglob("cgroup.procs") for pid in file.read_text().split()]
 
 
 def _words(path: Path) -> list[str]:
@@ -91,7 +81,13 @@ def _enable(group: Path, controllers: list[str]) -> list[str]:
     """Pass controllers on to the group's children; returns those that were off before."""
     off = [name for name in controllers if name not in _words(group / "cgroup.subtree_control")]
     for name in off:
-        (group / "cgroup.subtree_control").write_text(f"+{name}")
+        try:
+            (group / "cgroup.subtree_control").write_text(f"+{name}")
+        except OSError as error:
+            raise ClusterError(
+                f"control group {group} cannot pass on {name} ({error.strerror}), as usual in a container; "
+                "use a machine of its own, or CLUSTER=current"
+            ) from error
     return off
 
 

@@ -120,7 +120,7 @@ def _start_on_free_ports(folder: Path) -> tuple[Path, Processes]:
 
 
 def _start(run: Path, processes: Processes, tools: toolbox.Tools) -> Path:
-    authority = Authority(run / "pki", tools.which("openssl"))
+    authority = Authority(run / "pki", tools)
     etcd_port, etcd_peer_port, api_port = _free_ports(3)
     settings = Settings(
         binaries=binaries.provide(),

@@ -27,14 +27,14 @@ class Recipe:
     folder: str
     """Folder of its Dockerfile and Python package."""
     build_time: str
-    """How long the first build takes on two cores."""
+    """How long a first build of all takes on two cores; trainer and inference share their packages."""
     has_base_models: bool
 
 
 RECIPES = {
-    "operator": Recipe("operator", "20 s", has_base_models=False),
-    "trainer": Recipe("trainer-image", "2 minutes", has_base_models=True),
-    "inference": Recipe("inference-image", "2 minutes", has_base_models=True),
+    "operator": Recipe("operator", "30 s", has_base_models=False),
+    "trainer": Recipe("trainer-image", "90 s", has_base_models=True),
+    "inference": Recipe("inference-image", "30 s", has_base_models=True),
 }
 #: What every image may copy from the repository, beside its own folder.
 SHARED_CODE = (REPOSITORY / "LICENSE", REPOSITORY / "rvc", *wheels.LOCKS)

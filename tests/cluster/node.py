@@ -84,8 +84,11 @@ class Node:
                 self._wait_until_ready()
                 self.load([pause])
                 volumes.provide(self._folder / "volumes", self.kubectl)
-        except BaseException:
-            self.down()
+        except BaseException as error:
+            try:
+                self.down()
+            except ClusterError as remains:
+                error.add_note(f"and then its remains could not be removed: {remains}")
             raise
         say(f"The cluster is ready: kubeconfig {self.kubeconfig}")
 

@@ -43,7 +43,7 @@ class Boot:
         environment = self.tools.environment
         environment |= {"PATH": f"{iptables}:{environment['PATH']}", "TMPDIR": str(scratch)}
         self.processes = Processes(folder / "logs", environment)
-        self.authority = Authority(folder / "pki", self.tools.which("openssl"))
+        self.authority = Authority(folder / "pki", self.tools)
         names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
         addresses = [LOOPBACK, NODE_ADDRESS, SERVICE_ADDRESS]
         alternatives = [*(f"DNS:{name}" for name in names), *(f"IP:{address}" for address in addresses)]

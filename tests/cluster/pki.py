@@ -7,10 +7,12 @@ from pathlib import Path
 
 import yaml
 
-from .toolbox import run
+from .toolbox import Tools, run
 
 CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 LIFETIME_DAYS = "365"
+#: The least that openssl asks for, so that the machine's own configuration plays no part.
+CONFIGURATION = "[req]\ndistinguished_name = subject\n[subject]\n"
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,13 @@ class Identity:
 class Authority:
     """A certificate authority with its folder of certificates."""
 
-    def __init__(self, folder: Path, openssl: str) -> None:
+    def __init__(self, folder: Path, tools: Tools) -> None:
         folder.mkdir(mode=0o700, parents=True)
         self._folder = folder
-        self._openssl = openssl
+        self._program = tools.which("openssl")
+        configuration = folder / "openssl.cnf"
+        configuration.write_text(CONFIGURATION)
+        self._environment = tools.environment | {"OPENSSL_CONF": str(configuration)}
         self.identity = self._issue(
             "ca", "/CN=rvc-test-cluster", "basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign"
         )
@@ -51,21 +56,23 @@ class Authority:
     def signing_key(self, name: str) -> Path:
         """A bare private key, with which service account tokens are signed and checked."""
         key = self._folder / f"{name}.key"
-        run([self._openssl, "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(key)])
+        self._openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(key))
         return key
 
     def _issue(self, name: str, subject: str, *extensions: str) -> Identity:
         identity = Identity(self._folder / f"{name}.crt", self._folder / f"{name}.key")
-        command = [self._openssl, "req", "-x509", *CURVE, "-days", LIFETIME_DAYS, "-subj", subject]
+        command = ["req", "-x509", *CURVE, "-days", LIFETIME_DAYS, "-subj", subject]
         command += ["-keyout", str(identity.key), "-out", str(identity.certificate)]
-        for extension in extensions:
-            command += ["-addext", extension]
         if name != "ca":
             command += ["-CA", str(self.identity.certificate), "-CAkey", str(self.identity.key)]
-            # The configuration's default would make every certificate an authority.
-            command += ["-addext", "basicConstraints=critical,CA:FALSE"]
-        run(command)
+            extensions = (*extensions, "basicConstraints=critical,CA:FALSE", "authorityKeyIdentifier=keyid")
+        for extension in (*extensions, "subjectKeyIdentifier=hash"):
+            command += ["-addext", extension]
+        self._openssl(*command)
         return identity
+
+    def _openssl(self, *arguments: str) -> None:
+        run([self._program, *arguments], environment=self._environment)
 
 
 def kubeconfig(server: str, authority: Path, identity: Identity) -> str:

@@ -67,7 +67,7 @@ def build(folder: Path, components: tuple[str, ...]) -> None:
     _replace_reflect2(workshop)
     with step("Building Kubernetes' code generator and generating the API description", "30 s"):
         _generate_openapi(workshop)
-    with step(f"Building Kubernetes {VERSION}", "3 minutes on two idle cores"):
+    with step(f"Building Kubernetes {VERSION}", "4 minutes on two cores"):
         commands = [f"./cmd/{component}" for component in components]
         workshop.go(
             "build", "-tags", TAGS, "-trimpath", "-ldflags", _linker_flags(), "-o", f"{folder}/", *commands
@@ -78,7 +78,8 @@ def build(folder: Path, components: tuple[str, ...]) -> None:
 def _fetch(workshop: Workshop) -> None:
     packages = ["golang-1.19-go", "golang-1.19-src", "golang-github-modern-go-reflect2-dev"]
     unpack(packages, workshop.toolchain)
-    Apt(cache_folder() / "apt").download_source("kubernetes", workshop.folder)
+    with Apt() as apt:
+        apt.download_source("kubernetes", workshop.folder)
     archives = list(workshop.folder.glob("kubernetes_*.orig.tar.*"))
     if len(archives) != 1:
         raise ClusterError(

@@ -9,9 +9,12 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from .layout import ClusterError, cache_folder, exclusive
 from .report import step
@@ -46,18 +49,18 @@ class Tools:
     environment: dict[str, str] = field(init=False)
     """The process environment in which the programs (and the libraries they need) are found."""
 
+    @property
+    def _libraries(self) -> list[Path]:
+        folders = (root / parent for root in self.roots for parent in ("usr/lib", "lib"))
+        return [path for folder in folders for path in folder.glob("*-linux-gnu")]
+
     def __post_init__(self) -> None:
         programs = [root / folder for root in self.roots for folder in ("usr/sbin", "usr/bin", "sbin", "bin")]
         system = [*os.environ.get("PATH", "").split(":"), "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
         environment = dict(os.environ, PATH=":".join([*map(str, programs), *system]))
-        libraries = [
-            p
-            for root in self.roots
-            for p in (*root.glob("usr/lib/*-linux-gnu"), *root.glob("lib/*-linux-gnu"))
-        ]
-        if libraries:
-            environment["LD_LIBRARY_PATH"] = ":".join(map(str, libraries))
-        for extensions in (p for folder in libraries for p in folder.glob("xtables")):
+        if self._libraries:
+            environment["LD_LIBRARY_PATH"] = ":".join(map(str, self._libraries))
+        for extensions in (path for folder in self._libraries for path in folder.glob("xtables")):
             environment["XTABLES_LIBDIR"] = str(extensions)
         object.__setattr__(self, "environment", environment)
 
@@ -67,6 +70,20 @@ class Tools:
         if path is None:
             raise ClusterError(f"{program} is not on the PATH; install it, or use CLUSTER=current")
         return path
+
+    def with_libraries(self, command: list[str]) -> list[str]:
+        """A command line that runs `command` where the unpacked libraries are in the system's own folder.
+
+        For programs that start themselves again in an environment without our library path. What they mount
+        ends with them, since all this happens in a mount namespace of their own. Needs root.
+        """
+        alone = ["unshare", "--mount"]
+        if not self._libraries:
+            return [*alone, *command]
+        system = Path("/usr/lib") / self._libraries[0].name
+        layers = ":".join(map(str, [*self._libraries, system]))
+        mount = f'mount -t overlay overlay -o lowerdir={layers} {system} && exec "$@"'
+        return [*alone, "sh", "-c", mount, "sh", *command]
 
     def find(self, path: str) -> Path:
         """Absolute path of a file or folder of a package, in an unpacked tree or on the machine itself."""
@@ -86,64 +103,73 @@ def tools(*groups: str) -> Tools:
 def _group_root(group: str) -> tuple[Path, ...]:
     root = cache_folder() / "toolbox" / group
     with exclusive(f"toolbox-{group}"):
-        if root.exists():
-            return (root,)
-        missing = [package for program, package in GROUPS[group].items() if not _on_machine(program)]
-        missing += [package for package in EXTRA_PACKAGES.get(group, ()) if not _installed(package)]
-        if not missing:
-            return ()
-        with step(f"Downloading {', '.join(missing)} from Debian into {root}", DOWNLOAD_TIME[group]):
-            unpack(missing, root)
-    return (root,)
+        missing = [
+            *(package for program, package in GROUPS[group].items() if not _has_program(root, program)),
+            *(package for package in EXTRA_PACKAGES.get(group, ()) if not _has_package(root, package)),
+        ]
+        if missing:
+            with step(f"Downloading {', '.join(missing)} from Debian into {root}", DOWNLOAD_TIME[group]):
+                unpack(missing, root)
+    return (root,) if root.exists() else ()
 
 
-def _on_machine(program: str) -> bool:
-    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is not None
+def _has_program(root: Path, program: str) -> bool:
+    """Whether a program is in an unpacked tree or on the machine."""
+    return shutil.which(program, path=Tools((root,)).environment["PATH"]) is not None
 
 
-def _installed(package: str) -> bool:
-    return (Path("/var/lib/dpkg/info") / f"{package}.list").exists()
+def _has_package(root: Path, package: str) -> bool:
+    """Whether a package is unpacked or installed; each has a folder of documentation."""
+    return any((top / "usr/share/doc" / package).exists() for top in (root, Path("/")))
 
 
 def unpack(packages: list[str], root: Path) -> None:
-    """Unpack packages and those of their dependencies that the machine lacks into a new folder `root`."""
-    apt = Apt(cache_folder() / "apt")
+    """Unpack packages, and those of their dependencies that the machine lacks, into the folder `root`."""
     partial = root.with_name(f"{root.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    for archive in apt.download(packages):
-        run(["dpkg-deb", "--extract", str(archive), str(partial)])
-        archive.unlink()
+    if root.exists():
+        root.rename(partial)
+    partial.mkdir(parents=True, exist_ok=True)
+    with Apt() as apt:
+        for archive in apt.download(packages):
+            run(["dpkg-deb", "--extract", str(archive), str(partial)])
     partial.rename(root)
 
 
 class Apt:
-    """apt with package lists, sources and an archive of its own; the machine's stay as they are."""
+    """apt with package lists, sources and an archive of its own, for a while; use as a context manager."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         require_debian()
-        self._folder = folder
+        self._folder = Path(tempfile.mkdtemp(prefix="apt-", dir=cache_folder()))
         for part in ("state/lists/partial", "cache/archives/partial"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
-        (folder / "sources.list").write_text(
+            (self._folder / part).mkdir(parents=True)
+        sources = self._folder / "sources.list"
+        sources.write_text(
             "".join(f"{kind} [signed-by={KEYRING}] {mirror()} {SUITE} main\n" for kind in ("deb", "deb-src"))
         )
         self._options = [
-            f"Dir::Etc::SourceList={folder / 'sources.list'}",
+            f"Dir::Etc::SourceList={sources}",
             "Dir::Etc::SourceParts=/dev/null",
-            f"Dir::State::Lists={folder / 'state/lists'}",
-            f"Dir::Cache={folder / 'cache'}",
+            f"Dir::State::Lists={self._folder / 'state/lists'}",
+            f"Dir::Cache={self._folder / 'cache'}",
             # Nothing is installed, so the package database needs no lock and the download no user of its own.
             "Debug::NoLocking=true",
             "APT::Sandbox::User=",
         ]
-        self._run("update", cwd=folder)
+
+    def __enter__(self) -> Self:
+        self._run("update", cwd=self._folder)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self._folder)
 
     def download(self, packages: list[str]) -> list[Path]:
         """Packages (also those installed) with their missing dependencies, as .deb files."""
         archives = self._folder / "cache/archives"
-        for stale in archives.glob("*.deb"):
-            stale.unlink()
         self._run(
             "install",
             "--yes",
@@ -166,13 +192,11 @@ class Apt:
 
 def mirror() -> str:
     """The Debian mirror that the machine itself uses."""
-    listing = run(["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)"])
-    for release, address in (line.split() for line in listing.splitlines()):
-        if release in (SUITE, "stable", "oldstable"):
-            return address
-    raise ClusterError(
-        f"apt knows no Debian {SUITE} mirror; run `apt-get update`, or see /etc/apt/sources.list"
-    )
+    addresses = run(["apt-get", "update", "--print-uris"])
+    found = re.search(rf"'(\S+)/dists/(?:{SUITE}|stable|oldstable)/InRelease'", addresses)
+    if found is None:
+        raise ClusterError(f"apt knows no Debian {SUITE} mirror; name one in /etc/apt/sources.list")
+    return found[1]
 
 
 def require_debian() -> None:
