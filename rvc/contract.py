@@ -1,8 +1,8 @@
 """What the operator, the trainer and the server say to each other, as data.
 
 The one module of `rvc` that `rvc_operator` may import: no torch, no audio, only names, numbers and JSON shapes.
-JSON keys are camelCase, unknown fields are refused where we read what we wrote ourselves (a mismatch of image
-versions must be loud), and every shape is frozen.
+JSON keys are camelCase, unknown fields are refused where we read what we wrote ourselves (a mismatch of
+image versions must be loud), and every shape is frozen.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ SERVER_PORT = 8080
 TRAINING_REQUEST_VARIABLE = "RVC_TRAINING_REQUEST"
 """Environment variable with the JSON of a `TrainingRequest`."""
 SERVED_VOICE_VARIABLE = "RVC_SERVED_VOICE"
-"""Environment variable with the JSON of a `VoiceReference`: the voice that the server loads before it is ready."""
+"""Environment variable with the JSON of the `VoiceReference` that the server loads before it is ready."""
 CLAIMS_FOLDER = "/mnt/claims"
-"""`pvc://claim/path` is the file `/mnt/claims/claim/path` in our pods; `RVC_CLAIMS_FOLDER` moves it elsewhere."""
+"""`pvc://claim/path` is the file `/mnt/claims/claim/path` in our pods; `RVC_CLAIMS_FOLDER` moves it."""
 CLAIMS_FOLDER_VARIABLE = "RVC_CLAIMS_FOLDER"
 BASE_MODELS_FOLDER_VARIABLE = "RVC_BASE_MODELS"
 """Folder of base models (content encoders, pitch networks); the images set it to the one they contain."""

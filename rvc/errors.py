@@ -1,7 +1,7 @@
 """Errors as types: what went wrong decides what happens next.
 
-Every error carries a `reason` (one CamelCase word for machines, shown in conditions and per-file results) and a
-message for people that says what is wrong, where, and what to do.
+Every error carries a `reason` (one CamelCase word for machines, shown in conditions and per-file results) and
+a message for people that says what is wrong, where, and what to do.
 """
 
 from __future__ import annotations
