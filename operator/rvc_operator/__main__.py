@@ -20,8 +20,9 @@ def main() -> int:
         print(f"rvc-operator: {error}", file=sys.stderr)  # noqa: T201
         return 2
     kopf.configure(log_format=kopf.LogFormat.FULL)
-    # A line for each watch event would bury ours.
-    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
+    # A line for each watch event and for each probe would bury ours.
+    for noisy in ("kopf.objects", "kopf.activities.probe", "aiohttp.access"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     kopf.run(
         registry=registrations.registry,
         standalone=True,

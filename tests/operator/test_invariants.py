@@ -1,7 +1,7 @@
 """What holds whatever happens: random users, trainers, mishaps, crashes between writes, and time.
 
-The cluster is a few dictionaries; the plans are the real ones, applied in the runtime's order, which may be cut
-off after any of its parts, as by a kill.
+The cluster is a few dictionaries; the plans are the real ones, applied in the runtime's order, which may be
+cut off after any of its parts, as by a kill.
 """
 
 from datetime import datetime

@@ -114,6 +114,19 @@ async def test_what_the_api_server_refuses_is_said(world: World) -> None:
     assert "nodeSelectorTerms" in condition(voice, "Ready")["message"]
 
 
+async def test_an_object_of_somebody_else_is_left_alone(world: World) -> None:
+    ports = [{"port": 80, "protocol": "TCP"}]
+    await world.create(Kind.SERVICE, "alice-server", {"ports": ports})
+    await world.create(Kind.VOICE, "alice", voice_spec())
+    voice = await world.until_ready(Kind.VOICE, "alice", "False", "Rejected")
+    assert "another Service alice-server" in condition(voice, "Ready")["message"]
+    assert "artifact" in voice["status"], "what was trained is not forgotten"
+    theirs = await world.get(Kind.SERVICE, "alice-server")
+    assert "ownerReferences" not in theirs["metadata"]
+    await world.delete(Kind.SERVICE, "alice-server")
+    await world.until_ready(Kind.VOICE, "alice", "True", "Available")
+
+
 async def test_a_voice_that_servers_cannot_load_is_named(world: World) -> None:
     world.kubelet.servers_do.corrupt = True
     await world.create(Kind.VOICE, "alice", voice_spec())
@@ -158,7 +171,7 @@ async def test_a_server_that_could_not_go_on_is_asked_again(world: World) -> Non
     )
     world.kubelet.servers_do.outcome = failure
     await world.create(Kind.VOICE, "alice", voice_spec())
-    await world.create(Kind.CONVERSION, "hello", conversion_spec())
+    await world.create(Kind.CONVERSION, "hello", conversion_spec(backoffLimit=20))
     await world.until_ready(Kind.CONVERSION, "hello", "Unknown", "ConversionRetrying")
     [server] = world.kubelet.servers().values()
     world.kubelet.servers_do.outcome = ONE_FILE_CONVERTED

@@ -21,7 +21,7 @@ def finished_verdict(answer: contract.ConversionStatus, policy: SuccessPolicy) -
     """Ready when every file has an outcome; files that an earlier run had converted count as converted."""
     files = answer.files
     done = files.succeeded + files.skipped
-    counted = f"{done} of {files.total} files are converted"
+    counted = f"{done} of {files.total} files converted"
     if files.failed == 0 and files.total > 0:
         return ready(ConditionStatus.TRUE, Reason.CONVERTED, counted)
     if done > 0 and policy is SuccessPolicy.ANY:

@@ -117,12 +117,12 @@ def _outdated(live: Deployment | Service | None, wanted: Manifest) -> bool:
 
 def _verdict(observed: ObservedVoice, replicas: int, ready: int) -> Verdict:
     if ready:
-        message = f"{ready} of {replicas} servers are ready"
+        message = f"{ready} of {replicas} servers ready"
         return Verdict(ConditionType.SERVING, ConditionStatus.TRUE, Reason.SERVING, message)
     if replicas == 0:
         message = "no server runs; the next Conversion starts one"
         return Verdict(ConditionType.SERVING, ConditionStatus.FALSE, Reason.SCALED_TO_ZERO, message)
-    starting = Reason.STARTING, f"{replicas} servers are starting and loading the voice"
+    starting = Reason.STARTING, f"0 of {replicas} servers ready: starting and loading the voice"
     if observed.server_problem:
         starting = Reason.SERVER_FAILING, observed.server_problem
     troubles = (why for pod in observed.servers if (why := _trouble(pod)) is not None)

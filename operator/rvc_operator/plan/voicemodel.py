@@ -80,20 +80,31 @@ def _check_what_this_release_can(voice: VoiceModel, config: Config) -> None:
     accelerator_of(spec, config)
 
 
-def plan_rejected_voice(observed: ObservedVoice, message: str, now: datetime) -> VoicePlan:
-    """Say that the API server refuses a child; it is asked again, its rules may change."""
-    return _stopped(observed, Reason.REJECTED, message, now)
+def plan_rejected_voice(
+    observed: ObservedVoice, reached: VoiceModelStatus | None, message: str, now: datetime
+) -> VoicePlan:
+    """Say that the API server refuses a child; it is asked again, its rules may change.
+
+    `reached` is the status that holds all the same, None for the one that is written already.
+    """
+    return _stopped(observed, Reason.REJECTED, message, now, reached)
 
 
-def _stopped(observed: ObservedVoice, reason: Reason, message: str, now: datetime) -> VoicePlan:
+def _stopped(
+    observed: ObservedVoice,
+    reason: Reason,
+    message: str,
+    now: datetime,
+    reached: VoiceModelStatus | None = None,
+) -> VoicePlan:
     """Say what is wrong and leave everything as it is: what runs was asked for by a spec that was right."""
     generation = Metadata.from_object(dict(observed.body)).generation
-    status = VoiceModelStatus.from_object(dict(observed.body))
+    written = VoiceModelStatus.from_object(dict(observed.body))
     verdicts = ready(ConditionStatus.FALSE, reason, message)
-    conditions = merge(status.conditions, verdicts, generation, now)
+    conditions = merge(written.conditions, verdicts, generation, now)
     return VoicePlan(
-        replace(status, observed_generation=generation, conditions=conditions),
-        events=transitions(status.conditions, conditions),
+        replace(reached or written, observed_generation=generation, conditions=conditions),
+        events=transitions(written.conditions, conditions),
     )
 
 

@@ -18,7 +18,7 @@ import aiohttp
 from msgspec import Struct
 
 from rvc_operator.api.common import API_VERSION
-from rvc_operator.api.names import MANAGER
+from rvc_operator.api.names import MANAGED_BY_LABEL, MANAGER
 from rvc_operator.api.rules import to_object
 from rvc_operator.config import Config
 from rvc_operator.plan.actions import Event
@@ -34,6 +34,10 @@ NOTE_LIMIT = 1024
 
 class NotYet(Exception):
     """Something of the past is in the way and will go by itself; worth another try."""
+
+
+class NameTaken(ApiError):
+    """Somebody else's object has the name that a child must have."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,8 @@ class Shell:
     async def apply(self, kind: Kind, manifest: Body, owner: str) -> None:
         """Create or update a child; an object of the same name that is somebody else's is left alone."""
         key = key_of(kind, manifest)
-        if self.cache.get(key) is None:
-            with suppress(NotFound):
-                _check_owner(kind, await self.kube.get(key), owner)
+        with suppress(NotFound):
+            _check_owner(kind, self.cache.get(key) or await self.kube.get(key), owner)
         self.record(kind, await self.kube.apply(kind, manifest))
 
     async def scale(self, key: Key, replicas: int) -> None:
@@ -151,5 +154,9 @@ def merge_patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 def _check_owner(kind: Kind, body: Body, owner: str) -> None:
     metadata = body["metadata"]
     owners = [reference["uid"] for reference in metadata.get("ownerReferences", [])]
-    if owner not in owners or metadata.get("deletionTimestamp"):
-        raise NotYet(f"{kind.kind} {metadata['name']} exists, but it is on its way out or not ours")
+    if owner in owners and "deletionTimestamp" not in metadata:
+        return
+    what = f"{kind.kind} {metadata['name']}"
+    if metadata.get("labels", {}).get(MANAGED_BY_LABEL) == MANAGER:
+        raise NotYet(f"{what} of a deleted voice of the same name is on its way out")
+    raise NameTaken(409, f"there is another {what}; rename it or the voice")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TypeVar
 
 from rvc_operator.api.names import COMPONENT_LABEL, Component, server_name
 from rvc_operator.api.objects import Deployment, Job, Pod, Service, view
@@ -14,9 +15,11 @@ from rvc_operator.plan.voicemodel import plan_rejected_voice, plan_voice
 
 from .cache import Body, Key, Kind
 from .kube import ApiError, NotFound
-from .shell import Shell
+from .shell import NameTaken, Shell
 
 APPLIED_KINDS = {kind.kind: kind for kind in (Kind.DEPLOYMENT, Kind.SERVICE)}
+
+C = TypeVar("C", Job, Deployment, Service)
 
 REJECTED_STATUSES = frozenset({400, 403, 422})
 """Answers to a write that another try does not better by itself."""
@@ -30,11 +33,17 @@ async def reconcile_voice(shell: Shell, key: Key) -> float | None:
         return None
     observed = await _observe(shell, key, body)
     plan = plan_voice(observed, shell.config, shell.now())
+    owner, reached = body["metadata"]["uid"], None
     try:
-        await _write_children(shell, key, plan, body["metadata"]["uid"])
+        for manifest in plan.create:
+            await shell.create(Kind.JOB, manifest, owner)
+        # From here on training is where the plan says, whatever becomes of the servers.
+        reached = plan.status
+        await _write_servers(shell, key, plan, owner)
     except ApiError as error:
-        if error.status in REJECTED_STATUSES:
-            await _finish(shell, key, body, plan_rejected_voice(observed, str(error), shell.now()))
+        if error.status in REJECTED_STATUSES or isinstance(error, NameTaken):
+            rejected = plan_rejected_voice(observed, reached, str(error), shell.now())
+            await _finish(shell, key, body, rejected)
         raise
     return await _finish(shell, key, body, plan)
 
@@ -42,25 +51,29 @@ async def reconcile_voice(shell: Shell, key: Key) -> float | None:
 async def _observe(shell: Shell, key: Key, body: Body) -> ObservedVoice:
     uid = body["metadata"]["uid"]
     conversions = shell.cache.of_voice(Kind.CONVERSION, key.namespace, key.name)
-    jobs = (view(Job, one) for one in shell.cache.of_voice(Kind.JOB, key.namespace, key.name))
+    jobs = _mine(uid, shell.cache.of_voice(Kind.JOB, key.namespace, key.name), Job)
+    deployments = _mine(uid, shell.cache.of_voice(Kind.DEPLOYMENT, key.namespace, key.name), Deployment)
+    services = _mine(uid, shell.cache.of_voice(Kind.SERVICE, key.namespace, key.name), Service)
     pods = [view(Pod, one) for one in shell.cache.of_voice(Kind.POD, key.namespace, key.name)]
-    name = server_name(key.name)
-    deployment = shell.cache.get(Key(Kind.DEPLOYMENT, key.namespace, name))
-    service = shell.cache.get(Key(Kind.SERVICE, key.namespace, name))
-    mine = tuple(job for job in jobs if job.metadata.owner == uid)
     trainers, servers = _component(pods, Component.TRAINER), _component(pods, Component.SERVER)
     return ObservedVoice(
         body=body,
-        jobs=mine,
+        jobs=jobs,
         trainers=trainers,
-        deployment=view(Deployment, deployment) if deployment is not None else None,
-        service=view(Service, service) if service is not None else None,
+        deployment=next(iter(deployments), None),
+        service=next(iter(services), None),
         servers=servers,
         server_problem=await _server_problem(shell, servers),
         active_conversions=sum(map(demand.is_active, conversions)),
         revisions_in_use=demand.revisions_in_use(conversions),
-        progress=await shell.pods.progress(ip) if (ip := _trainer_ip(body, mine, trainers)) else None,
+        progress=await shell.pods.progress(ip) if (ip := _trainer_ip(body, jobs, trainers)) else None,
     )
+
+
+def _mine(uid: str, bodies: list[Body], kind: type[C]) -> tuple[C, ...]:
+    """The children of this voice, not those of a deleted one of the same name."""
+    children = (view(kind, body) for body in bodies)
+    return tuple(child for child in children if child.metadata.owner == uid)
 
 
 def _component(pods: list[Pod], component: Component) -> tuple[Pod, ...]:
@@ -84,11 +97,9 @@ async def _server_problem(shell: Shell, servers: tuple[Pod, ...]) -> str:
     return next(filter(None, answers), "")
 
 
-async def _write_children(shell: Shell, key: Key, plan: VoicePlan, owner: str) -> None:
+async def _write_servers(shell: Shell, key: Key, plan: VoicePlan, owner: str) -> None:
     for manifest in plan.apply:
         await shell.apply(APPLIED_KINDS[manifest["kind"]], manifest, owner)
-    for manifest in plan.create:
-        await shell.create(Kind.JOB, manifest, owner)
     if plan.scale is not None:
         await shell.scale(Key(Kind.DEPLOYMENT, key.namespace, server_name(key.name)), plan.scale)
 
