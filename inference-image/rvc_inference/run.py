@@ -68,10 +68,16 @@ class Conversion:
         self._on_result = on_result
         self._abandoned = threading.Event()
         self._fingerprint = fingerprint(request)
+        self._records: ResultsFolder | None = None
 
     def abandon(self) -> None:
         """Ask for an end within one tile of audio."""
         self._abandoned.set()
+
+    def spare(self) -> None:
+        """Take back the note on the file under way: should this server be killed now, the file is not why."""
+        if self._records is not None:
+            self._records.forget_begun()
 
     @property
     def abandoned(self) -> bool:
@@ -85,7 +91,7 @@ class Conversion:
         # 1. What there is to do is noted once; objects added later do not join.
         check_request(self.request)
         places = self._open_places()
-        records = ResultsFolder(places.outputs, places.output_prefix, self.uid)
+        records = self._records = ResultsFolder(places.outputs, places.output_prefix, self.uid)
         wait = self._abandoned.wait
         inputs = with_store_retries(
             lambda: records.frozen_inputs() or records.freeze_inputs(list_inputs(self.request)), wait

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 
 from rvc.contract import ConversionRequest, ConversionState, ConversionStatus
@@ -64,9 +65,13 @@ class Worker:
         """Begin nothing new, abandon what runs, return when nothing does; the outputs so far are complete."""
         with self._changed:
             self._closing = True
-            for conversion in self._register.values():
-                conversion.abandon()
+            conversions = list(self._register.values())
             self._changed.notify()
+        for conversion in conversions:
+            conversion.abandon()
+        for conversion in conversions:
+            with suppress(RvcError):
+                conversion.spare()
         self._thread.join()
 
     def put(self, uid: str, request: ConversionRequest) -> tuple[ConversionStatus, bool]:
