@@ -2,9 +2,9 @@
 
     1. find the recordings                                        rvc.dataset
     2. extract their features, cut out pauses, join them          rvc.features
-    3. train, epoch by epoch, with checkpoints                    rvc.architectures, rvc.checkpoints
+    3. train, epoch by epoch, with checkpoints                    rvc.epochs
     4. index the content for retrieval                            rvc.retrieval
-    5. let the finished voice speak a part of the recordings
+    5. let the finished voice speak a part of the recordings      rvc.evaluation
     6. write the voice's folder, the manifest last                rvc.voice
 
 An attempt that is stopped or dies is continued by the next one: features are found in the work folder, and
@@ -27,16 +27,16 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
-from rvc.architectures import Architecture, TrainingRun, architecture
-from rvc.checkpoints import Checkpoint, CheckpointStore, read_checkpoint, write_checkpoint
+from rvc.architectures import Architecture, architecture
+from rvc.checkpoints import CheckpointStore
 from rvc.content import load_content_encoder
 from rvc.contract import Consent, Progress, Stage, TrainingSettings
 from rvc.dataset import find_recordings
 from rvc.device import accelerator_errors
-from rvc.errors import InvalidConfiguration, RvcError, Terminated
+from rvc.epochs import Interruption, run_epochs
+from rvc.errors import InvalidConfiguration, Terminated
 from rvc.evaluation import reconstruction_distance
 from rvc.features import Extractor, PreparedDataset, prepare_training_set
-from rvc.losses import EpochLosses
 from rvc.pitch import load_pitch
 from rvc.progress import ProgressReporter
 from rvc.retrieval import build_index
@@ -87,25 +87,21 @@ def train_voice(
     progress = ProgressReporter(on_progress, settings.epochs, clock)
     for folder in (voice_folder, work_folder):
         folder.mkdir(parents=True, exist_ok=True)
-
-    # 1. Recordings.
-    progress.stage(Stage.PREPARING)
-    recordings = find_recordings(dataset_folder)
-
-    # 2. Features.
     with accelerator_errors():
+        # 1. Recordings, and the networks that will hear them.
+        progress.stage(Stage.PREPARING)
+        recordings = find_recordings(dataset_folder)
         extractor = Extractor(
             load_content_encoder(settings.content_encoder, base_models, device),
             load_pitch(settings.pitch_method, base_models, device),
             settings.sample_rate_hertz,
         )
 
+        # 2. Features.
         def recording_done(number: int) -> None:
             progress.share(Stage.EXTRACTING_FEATURES, number, len(recordings))
             if stop():
-                raise Terminated(
-                    "stopped while extracting features; those extracted are kept in the work folder"
-                )
+                raise Terminated("stopped while extracting features; what is done is kept in the work folder")
 
         dataset = prepare_training_set(
             recordings,
@@ -114,33 +110,43 @@ def train_voice(
             standardize=synthesizer.standardizes_content,
             on_recording=recording_done,
         )
-    for refusal in dataset.refusals:
-        log.warning("recording not used: %s", refusal.message)
+        for refusal in dataset.refusals:
+            log.warning("recording not used: %s", refusal.message)
 
-    # 3. Training.
-    identity = _identity(dataset, extractor, settings)
-    checkpoint = work_folder / "training.checkpoint"
-    with accelerator_errors():
+        # 3. Training.
         run = synthesizer.start_training(dataset.training_set, settings, device)
-        losses = _train(run, settings, identity, checkpoints, checkpoint, device, progress, stop)
-    tensors = voice_tensors(run.export(), dataset.content_moments, dataset.level_moments)
-    (voice_folder / TENSORS_NAME).write_bytes(save(tensors))
+        interruption = Interruption(_identity(dataset, extractor, settings), checkpoints, work_folder, stop)
+        losses = run_epochs(run, settings, interruption, device, progress)
+        tensors = voice_tensors(run.export(), dataset.content_moments, dataset.level_moments)
+        (voice_folder / TENSORS_NAME).write_bytes(save(tensors))
 
-    # 4. Index.
-    progress.stage(Stage.INDEXING)
-    content = dataset.training_set.content.astype(np.float32)
-    (voice_folder / INDEX_NAME).write_bytes(build_index(content, settings.seed))
-    _write_refusals(dataset, voice_folder / REFUSALS_NAME)
+        # 4. Index.
+        progress.stage(Stage.INDEXING)
+        content = dataset.training_set.content.astype(np.float32)
+        (voice_folder / INDEX_NAME).write_bytes(build_index(content, settings.seed))
 
-    # 5. The finished voice speaks.
-    progress.stage(Stage.EVALUATING)
-    distance = reconstruction_distance(synthesizer, tensors, dataset.training_set, device)
+        # 5. The finished voice speaks.
+        progress.stage(Stage.EVALUATING)
+        distance = reconstruction_distance(synthesizer, tensors, dataset.training_set, device)
 
     # 6. The voice's folder.
     progress.stage(Stage.PUBLISHING)
-    manifest = VoiceManifest(
-        name=name,
-        revision=revision,
+    _write_refusals(dataset, voice_folder / REFUSALS_NAME)
+    described = _describe(dataset, extractor, settings, dict(losses) | {"reconstructionDecibels": distance})
+    manifest = msgspec.structs.replace(described, name=name, revision=revision, consent=consent or Consent())
+    written = write_manifest(voice_folder, manifest)
+    open_voice(voice_folder)
+    return written
+
+
+def _describe(
+    dataset: PreparedDataset, extractor: Extractor, settings: TrainingSettings, metrics: Mapping[str, float]
+) -> VoiceManifest:
+    """The manifest, but for whose voice it is."""
+    learnt_from = dataset.training_set
+    return VoiceManifest(
+        name="",
+        revision="",
         architecture=settings.architecture,
         sample_rate_hertz=settings.sample_rate_hertz,
         content_encoder=EncoderReference(
@@ -150,63 +156,15 @@ def train_voice(
         ),
         pitch_method=extractor.pitch.name,
         parameters=settings,
-        metrics=dict(losses)
-        | {"reconstructionDecibels": distance, "refusedRecordings": len(dataset.refusals)},
+        metrics=dict(metrics) | {"refusedRecordings": len(dataset.refusals)},
         dataset=DatasetSummary(
-            digest=dataset.training_set.digest,
-            seconds=round(dataset.training_set.seconds, 2),
-            clips=len(dataset.training_set.clip_rows) - 1,
+            digest=learnt_from.digest,
+            seconds=round(learnt_from.seconds, 2),
+            clips=len(learnt_from.clip_rows) - 1,
         ),
         software={package: _version(package) for package in _PACKAGES},
-        consent=consent or Consent(),
-        statistics={MEDIAN_F0: dataset.training_set.median_f0_hertz},
+        statistics={MEDIAN_F0: learnt_from.median_f0_hertz},
     )
-    written = write_manifest(voice_folder, manifest)
-    open_voice(voice_folder)
-    return written
-
-
-def _train(
-    run: TrainingRun,
-    settings: TrainingSettings,
-    identity: str,
-    checkpoints: CheckpointStore,
-    scratch: Path,
-    device: torch.device,
-    progress: ProgressReporter,
-    stop: Callable[[], bool],
-) -> Mapping[str, float]:
-    """Run all epochs that are left; returns the mean losses of the last one."""
-    losses = EpochLosses()
-    if (latest := checkpoints.latest()) is not None:
-        found = read_checkpoint(latest, identity, device)
-        run.load_state_dict(found.run)
-        losses.load_state_dict(found.losses)
-        log.info("training goes on after epoch %d, step %d", found.epochs_done, run.steps_done)
-
-    def save() -> None:
-        epochs_done = run.steps_done // run.steps_per_epoch
-        write_checkpoint(Checkpoint(identity, epochs_done, run.state_dict(), losses.state_dict()), scratch)
-        checkpoints.save(scratch, epochs_done)
-        scratch.unlink()
-
-    steps = settings.epochs * run.steps_per_epoch
-    progress.start_training(run.steps_done, steps)
-    while run.steps_done < steps:
-        if stop():
-            save()
-            raise Terminated(
-                f"stopped after {run.steps_done} of {steps} steps; the next attempt goes on from there"
-            )
-        losses.add(run.step())
-        epoch, rest = divmod(run.steps_done, run.steps_per_epoch)
-        if rest == 0:
-            _require_finite(losses.end_epoch(), epoch)
-            log.info("epoch %d of %d: %s", epoch, settings.epochs, losses.last)
-            if epoch % settings.save_every_epochs == 0 or epoch == settings.epochs:
-                save()
-        progress.training(run.steps_done, epoch, losses.last)
-    return losses.last
 
 
 def _require_rate(synthesizer: Architecture, settings: TrainingSettings) -> None:
@@ -215,15 +173,6 @@ def _require_rate(synthesizer: Architecture, settings: TrainingSettings) -> None
         raise InvalidConfiguration(
             f"sampleRateHertz {settings.sample_rate_hertz} is not for architecture {synthesizer.name}; use "
             f"one of {rates}"
-        )
-
-
-def _require_finite(losses: Mapping[str, float], epoch: int) -> None:
-    if not all(np.isfinite(value) for value in losses.values()):
-        raise RvcError(
-            f"training diverged in epoch {epoch} (losses {dict(losses)}); try precision FP32 or a larger "
-            "batchSize",
-            reason="TrainingDiverged",
         )
 
 
