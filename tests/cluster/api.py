@@ -1,10 +1,8 @@
 """As much of a Kubernetes client as it takes to see that a cluster is ready."""
 
-import base64
 import http.client
 import json
 import ssl
-import tempfile
 import urllib.parse
 from pathlib import Path
 from typing import Any
@@ -21,11 +19,8 @@ class Api:
         content = yaml.safe_load(kubeconfig.read_text())
         cluster, user = content["clusters"][0]["cluster"], content["users"][0]["user"]
         self._address = urllib.parse.urlsplit(cluster["server"]).netloc
-        self._tls = ssl.create_default_context(cadata=_pem(cluster["certificate-authority-data"]))
-        with tempfile.NamedTemporaryFile("w") as identity:
-            identity.write(_pem(user["client-certificate-data"]) + _pem(user["client-key-data"]))
-            identity.flush()
-            self._tls.load_cert_chain(identity.name)
+        self._tls = ssl.create_default_context(cafile=cluster["certificate-authority"])
+        self._tls.load_cert_chain(user["client-certificate"], user["client-key"])
 
     def get(self, path: str) -> Any:
         """The decoded JSON at `path`; None when the server does not answer with 200."""
@@ -58,7 +53,3 @@ class Api:
         node = self.get(f"/api/v1/nodes/{name}")
         conditions = node["status"].get("conditions", []) if node else []
         return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-
-
-def _pem(data: str) -> str:
-    return base64.b64decode(data).decode()

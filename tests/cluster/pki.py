@@ -1,6 +1,5 @@
 """Throw-away certificates and kubeconfigs of one cluster."""
 
-import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,16 +75,13 @@ class Authority:
 
 
 def kubeconfig(server: str, authority: Path, identity: Identity) -> str:
-    """A kubeconfig with everything inside, as YAML."""
+    """A kubeconfig that names the certificates' files, as YAML.
 
-    def data(path: Path) -> str:
-        return base64.b64encode(path.read_bytes()).decode()
-
-    cluster = {"server": server, "certificate-authority-data": data(authority)}
-    user = {
-        "client-certificate-data": data(identity.certificate),
-        "client-key-data": data(identity.key),
-    }
+    Clients that are given certificates inside it write them to temporary files, and leave them there when
+    killed.
+    """
+    cluster = {"server": server, "certificate-authority": str(authority)}
+    user = {"client-certificate": str(identity.certificate), "client-key": str(identity.key)}
     return yaml.safe_dump(
         {
             "apiVersion": "v1",

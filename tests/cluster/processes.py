@@ -43,7 +43,7 @@ class Processes:
         lines = (self._logs / f"{name}.log").read_text(errors="replace").splitlines()
         return ClusterError(f"{name} ended with {exit_status}:\n" + "\n".join(lines[-LOG_LINES_SHOWN:]))
 
-    def wait_until(self, condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    def wait_until(self, condition: Callable[[], bool], what: str, seconds: float = 180) -> None:
         """Wait for `condition` while every program runs; ClusterError when one ends or the time is over."""
         deadline = time.monotonic() + seconds
         while not condition():
