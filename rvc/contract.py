@@ -1,7 +1,7 @@
 """What the operator, the trainer and the server say to each other, as data.
 
-The one module of `rvc` that `rvc_operator` may import: no torch, no audio, only names, numbers and JSON shapes.
-JSON keys are camelCase, unknown fields are refused where we read what we wrote ourselves (a mismatch of
+The one module of `rvc` that `rvc_operator` may import: no torch, no audio, only names, numbers and JSON
+shapes. Keys are camelCase, unknown fields are refused where we read what we wrote ourselves (a mismatch of
 image versions must be loud), and every shape is frozen.
 """
 
