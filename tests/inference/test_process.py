@@ -20,7 +20,7 @@ from tests.inference.servers import request
 
 __all__ = ["base_models", "voice"]
 
-FILES = 14
+FILES = 24
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_server_that_is_killed_in_a_batch_is_followed_by_one_that_ends_it(
     folder.mkdir()
     frames = {}
     for number in range(FILES):
-        sound = voice_like(2 + number / 10, 160 + 5 * number, 22050)
+        sound = voice_like(4 + number / 10, 160 + 3 * number, 22050)
         soundfile.write(folder / f"{number:02}.wav", sound, 22050)
         frames[f"{number:02}.wav"] = round(len(sound) * 32000 / 22050)
     wanted = encode(request(prefix="pvc://data/in/", voice=served))

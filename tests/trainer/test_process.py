@@ -15,7 +15,7 @@ from tests.trainer.recordings import SETTINGS, request, write_dataset
 
 __all__ = ["base_models"]
 
-MANY_EPOCHS = 12
+MANY_EPOCHS = 8
 
 
 class Trainer(Program):
