@@ -2,3 +2,5 @@
 
 Importing the package imports nothing heavy: programs without torch read `rvc.contract`.
 """
+
+__version__ = "0.1.0"

@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
+from rvc import __version__
 from rvc.architectures import Architecture, architecture
 from rvc.checkpoints import CheckpointStore
 from rvc.content import load_content_encoder
@@ -55,7 +56,7 @@ log = logging.getLogger(__name__)
 
 REFUSALS_NAME = "dataset.json"
 """File of the voice that lists the recordings that were not used, and why."""
-_PACKAGES = ("rvc-operator", "torch", "numpy", "faiss-cpu")
+_PACKAGES = ("torch", "numpy")
 
 
 def train_voice(
@@ -162,7 +163,8 @@ def _describe(
             seconds=round(learnt_from.seconds, 2),
             clips=len(learnt_from.clip_rows) - 1,
         ),
-        software={package: _version(package) for package in _PACKAGES},
+        software={"rvc-operator": __version__}
+        | {name: importlib.metadata.version(name) for name in _PACKAGES},
         statistics={MEDIAN_F0: learnt_from.median_f0_hertz},
     )
 
@@ -192,10 +194,3 @@ def _identity(dataset: PreparedDataset, extractor: Extractor, settings: Training
 def _write_refusals(dataset: PreparedDataset, path: Path) -> None:
     summary = {"recordings": dataset.recordings, "refused": [asdict(refusal) for refusal in dataset.refusals]}
     path.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
