@@ -174,7 +174,7 @@ class FileCounts(ApiStruct, frozen=True):
     failed: Count = 0
     """Files that could not be converted."""
     skipped: Count = 0
-    """Files that an earlier run had converted already, with the same voice and parameters."""
+    """Files that needed no work. What an earlier run converted counts as succeeded, so this is 0 today."""
 
 
 class FileFailure(ApiStruct, frozen=True):
