@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,12 +15,12 @@ from tests.cluster.layout import ClusterError
 from tests.demo import cluster, speech
 from tests.demo.debian import cache_folder
 from tests.demo.files import ClaimFiles
-from tests.demo.similarity import load_speaker_encoder, speaker_vector
-from tests.demo.watch import KINDS, DemoFailed, follow, settled
+from tests.demo.similarity import SpeakerEncoder, load_speaker_encoder, speaker_vector
+from tests.demo.watch import DemoFailed, follow, settled
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / "build" / "demo"
-NAMESPACE = "default"
+NAMESPACE = "rvc-demo"
 CLAIM = "voices"
 MINUTES = float(os.environ.get("DEMO_MINUTES", "10"))
 DEADLINE_SECONDS = 1800
@@ -30,7 +31,7 @@ def main() -> int:
     started = time.monotonic()
     try:
         run(started)
-    except (DemoFailed, ClusterError, RuntimeError) as error:
+    except (DemoFailed, ClusterError, RuntimeError, subprocess.CalledProcessError) as error:
         print(f"\nThe demo failed: {error}", file=sys.stderr)
         return 1
     return 0
@@ -46,20 +47,20 @@ def run(started: float) -> None:
     shutil.rmtree(data, ignore_errors=True)
     speech.write_dataset(data / "recordings" / "allison", data / "held-out", MINUTES)
     speech.write_sources(data / "inbox")
-    kubectl("delete", KINDS, "-n", NAMESPACE, "--all", "--timeout=120s")
-    cluster.make_claim(kubectl, NAMESPACE)
+    encoder = load_speaker_encoder()
+    cluster.own_namespace(kubectl, NAMESPACE)
     with ClaimFiles(kubectl, NAMESPACE, CLAIM, images["trainer"]) as files:
         files.empty()
         files.upload(data / "recordings", "recordings")
         files.upload(data / "inbox", "inbox")
 
-    say(3, "kubectl apply -k manifests/samples")
+    say(3, f"kubectl apply -n {NAMESPACE} -k manifests/samples")
     applied = time.monotonic()
     cluster.apply_samples(kubectl, NAMESPACE)
     follow(kubectl, NAMESPACE, count=3, deadline_seconds=DEADLINE_SECONDS)
     waited = time.monotonic() - applied
 
-    say(4, "kubectl apply -k manifests/samples, once more: nothing changes")
+    say(4, f"kubectl apply -n {NAMESPACE} -k manifests/samples, once more: nothing changes")
     before = settled(kubectl, NAMESPACE)
     cluster.apply_samples(kubectl, NAMESPACE)
     if settled(kubectl, NAMESPACE) != before:
@@ -70,15 +71,14 @@ def run(started: float) -> None:
     with ClaimFiles(kubectl, NAMESPACE, CLAIM, images["trainer"]) as files:
         shutil.rmtree(OUTPUT, ignore_errors=True)
         files.download("converted", OUTPUT)
-    report(data)
+    report(data, encoder)
     total = time.monotonic() - started
     print(f"\nThe files are in {OUTPUT}. From `kubectl apply` to converted files: {waited / 60:.1f} minutes;")
     print(f"all of the demo: {total / 60:.1f} minutes. `make down` removes the cluster.")
 
 
-def report(data: Path) -> None:
+def report(data: Path, encoder: SpeakerEncoder) -> None:
     """Similarity to the target of every converted file, beside its source."""
-    encoder = load_speaker_encoder()
     target = speaker_vector(encoder, sorted((data / "held-out").glob("*.wav")))
     print(f"  {'cosine to the target voice (d-vector)':44} source  converted")
     scores = []

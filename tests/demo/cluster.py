@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cluster import current, images
 from tests.cluster.kubectl import Kubectl
+from tests.cluster.layout import ClusterError
 from tests.cluster.node import Node
 from tests.cluster.report import step
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATOR_NAMESPACE = "rvc-system"
-CLAIM = "voices"
+LABEL = "rvc-demo"
+"""Label of namespaces that demo and tests made, and may therefore empty."""
 
 
 def ready() -> tuple[Kubectl, dict[str, str]]:
     """kubectl on a cluster that runs our operator, and the names of our images there by program."""
-    if os.environ.get("CLUSTER") == "current":
+    if current.chosen():
+        current.require_reachable()
         kubectl, names = Kubectl(current.kubeconfig()), current.image_names()
     else:
         node = Node()
@@ -35,7 +37,7 @@ def ready() -> tuple[Kubectl, dict[str, str]]:
 @contextmanager
 def borrowed() -> Iterator[tuple[Kubectl, dict[str, str]]]:
     """`ready()` for a while: a cluster that was not there before is removed afterwards."""
-    own = os.environ.get("CLUSTER") != "current" and not Node().running
+    own = not current.chosen() and not Node().running
     try:
         yield ready()
     finally:
@@ -51,11 +53,10 @@ def install(kubectl: Kubectl, names: dict[str, str]) -> None:
     kubectl("wait", "--for=condition=Established", *kinds, "--timeout=60s")
     deployment = ("-n", OPERATOR_NAMESPACE, "deployment/rvc-operator")
     known = kubectl("get", *deployment, "--ignore-not-found", "-o", "name")
-    kubectl("apply", "-k", str(ROOT / "manifests/overlays/local"))
-    if names != images.NAMES:
-        kubectl("set", "image", *deployment, f"operator={names['operator']}")
-        variables = (f"RVC_TRAINER_IMAGE={names['trainer']}", f"RVC_SERVER_IMAGE={names['inference']}")
-        kubectl("set", "env", *deployment, *variables)
+    manifests = kubectl("kustomize", str(ROOT / "manifests/overlays/local"))
+    for program, name in images.NAMES.items():
+        manifests = manifests.replace(name, names[program])
+    kubectl("apply", "-f", "-", stdin=manifests)
     if known:
         # Our local images keep their names when they change.
         kubectl("rollout", "restart", *deployment)
@@ -68,13 +69,18 @@ def apply_samples(kubectl: Kubectl, namespace: str) -> None:
     kubectl("apply", "-n", namespace, "-k", str(ROOT / "manifests/samples"))
 
 
-def make_claim(kubectl: Kubectl, namespace: str) -> None:
-    """The claim of the samples, with the cluster's default kind of storage."""
-    kubectl.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": {"name": CLAIM, "namespace": namespace},
-            "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "5Gi"}}},
-        }
+def own_namespace(kubectl: Kubectl, name: str) -> None:
+    """A namespace of ours, with the claim of the samples and no voices in it; somebody else's is not touched."""
+    known = kubectl(
+        "get", "namespace", name, "--ignore-not-found", "-o", f"jsonpath={{.metadata.labels.{LABEL}}}"
     )
+    exists = kubectl("get", "namespace", name, "--ignore-not-found", "-o", "name")
+    if exists and known != "true":
+        raise ClusterError(
+            f"the namespace {name} exists and is not ours (no label {LABEL}=true); remove it first"
+        )
+    kubectl.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {LABEL: "true"}}}
+    )
+    kubectl("delete", "voicemodels,conversions", "-n", name, "--all", "--timeout=120s")
+    kubectl("apply", "-n", name, "-f", str(ROOT / "manifests/samples/claim.yaml"))

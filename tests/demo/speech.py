@@ -86,7 +86,7 @@ def write_sources(inbox: Path) -> None:
 
 def _flite(sentence: str, scratch: Path) -> tuple[np.ndarray, int]:
     root = unpacked("flite", "libflite1", "libasound2")
-    libraries = str(root / "usr/lib/x86_64-linux-gnu")
+    libraries = ":".join(str(folder) for folder in root.glob("usr/lib/*-linux-gnu"))
     path = scratch / ".flite.wav"
     subprocess.run(
         [str(root / "usr/bin/flite"), "-voice", "rms", "-t", sentence, "-o", str(path)],

@@ -10,6 +10,7 @@ from typing import Any
 from tests.cluster.kubectl import Kubectl
 
 POLL_SECONDS = 2.0
+SETTLE_SECONDS = 60.0
 KINDS = "voicemodels.voice.rvc.dev,conversions.voice.rvc.dev"
 
 
@@ -58,15 +59,20 @@ def follow(kubectl: Kubectl, namespace: str, count: int, deadline_seconds: float
 
 
 def settled(kubectl: Kubectl, namespace: str) -> dict[str, str]:
-    """Resource versions of our objects and their Jobs, once they stay the same from one look to the next."""
+    """Resource versions of our objects and their children, once they stay the same from one look to the next.
+
+    DemoFailed if they do not within a minute: then something writes without a cause.
+    """
     last: dict[str, str] = {}
-    while True:
-        items = kubectl.json("get", f"{KINDS},jobs.batch", "-n", namespace)["items"]
+    end = time.monotonic() + SETTLE_SECONDS
+    while time.monotonic() < end:
+        items = kubectl.json("get", f"{KINDS},jobs.batch,deployments.apps,services", "-n", namespace)["items"]
         versions = {item["metadata"]["uid"]: item["metadata"]["resourceVersion"] for item in items}
         if versions == last:
             return versions
         last = versions
         time.sleep(2 * POLL_SECONDS)
+    raise DemoFailed(f"the objects in {namespace} still change a minute after everything was Ready")
 
 
 def _state(item: dict[str, Any]) -> str:

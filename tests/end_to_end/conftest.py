@@ -10,15 +10,14 @@ import pytest
 from tests.demo import cluster, speech
 from tests.end_to_end.world import World, write_bad_recordings
 
-NAMESPACE = "e2e"
+NAMESPACE = "rvc-e2e"
 
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The world of the tests, with one minute of speech to learn from and several recordings to convert."""
     with cluster.borrowed() as (kubectl, images):
-        kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-        cluster.make_claim(kubectl, NAMESPACE)
+        cluster.own_namespace(kubectl, NAMESPACE)
         made = World(kubectl, NAMESPACE, images["trainer"])
         data = tmp_path_factory.mktemp("recordings")
         _write(data)
