@@ -70,17 +70,15 @@ def apply_samples(kubectl: Kubectl, namespace: str) -> None:
 
 
 def own_namespace(kubectl: Kubectl, name: str) -> None:
-    """A namespace of ours, with the claim of the samples and no voices in it; somebody else's is not touched."""
-    known = kubectl(
-        "get", "namespace", name, "--ignore-not-found", "-o", f"jsonpath={{.metadata.labels.{LABEL}}}"
-    )
-    exists = kubectl("get", "namespace", name, "--ignore-not-found", "-o", "name")
-    if exists and known != "true":
-        raise ClusterError(
-            f"the namespace {name} exists and is not ours (no label {LABEL}=true); remove it first"
-        )
-    kubectl.apply(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {LABEL: "true"}}}
-    )
+    """A namespace of ours, with the claim of the samples and no voices; somebody else's is not touched."""
+    found = kubectl("get", "namespace", name, "--ignore-not-found", "--show-labels", "--no-headers")
+    if found and f"{LABEL}=true" not in found:
+        raise ClusterError(f"the namespace {name} is not ours to empty: it has no label {LABEL}=true")
+    namespace = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": {LABEL: "true"}},
+    }
+    kubectl.apply(namespace)
     kubectl("delete", "voicemodels,conversions", "-n", name, "--all", "--timeout=120s")
     kubectl("apply", "-n", name, "-f", str(ROOT / "manifests/samples/claim.yaml"))
