@@ -60,7 +60,8 @@ def edited(body: Body, **changes: Any) -> Body:
 
 def job(name: str, *, ended: str = "", created: datetime = NOW, **spec: Any) -> Job:
     """A Job of alice; `ended` is the condition that it ended with."""
-    conditions = [{"type": ended, "status": "True"}] if ended else []
+    ending = {"type": ended, "status": "True", "lastTransitionTime": moment(created)}
+    conditions = [ending] if ended else []
     body = {"metadata": _metadata(name, created), "spec": spec, "status": {"conditions": conditions}}
     return view(Job, body)
 
@@ -108,7 +109,7 @@ def trainer(
     return view(Pod, {"metadata": metadata, "status": status})
 
 
-def server(name: str, revision: str, *, ready: bool = True, waiting: str = "") -> Pod:
+def server(name: str, revision: str, *, ready: bool = True, waiting: str = "", phase: str = "Running") -> Pod:
     """A server of alice that speaks with `revision`."""
     reference = contract.VoiceReference(f"pvc://voices/models/test/alice/{revision}/", DIGEST, revision)
     environment = [{"name": contract.SERVED_VOICE_VARIABLE, "value": contract.encode(reference)}]
@@ -120,7 +121,7 @@ def server(name: str, revision: str, *, ready: bool = True, waiting: str = "") -
             "metadata": _metadata(name, NOW) | {"labels": labels},
             "spec": {"containers": [{"name": SERVER_CONTAINER, "env": environment}]},
             "status": {
-                "phase": "Running",
+                "phase": phase,
                 "podIP": "10.0.0.2",
                 "conditions": [{"type": "Ready", "status": str(ready)}],
                 "containerStatuses": [{"name": SERVER_CONTAINER, "state": state}],

@@ -139,6 +139,16 @@ def test_a_lost_server_is_replaced_without_counting() -> None:
     assert (moved.status.attempt, moved.status.failed_attempts) == (1, 0)
 
 
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed", "Unknown"])
+def test_a_server_that_was_evicted_is_replaced_though_its_pod_stays(phase: str) -> None:
+    ended = server("a", REVISION, ready=False, phase=phase)
+    waiting = plan(GIVEN, servers=(ended,))
+    assert (waiting.status.assignment, state(waiting)) == (None, ("Unknown", "WaitingForInference"))
+    moved = plan(GIVEN, servers=(ended, server("b", REVISION)))
+    assert moved.status.assignment is not None
+    assert moved.status.assignment.pod == "b"
+
+
 def test_begun_work_stays_with_its_revision_while_that_is_deployed() -> None:
     new = "abcdef0123"
     servers = (server("new", new), server("old", REVISION))

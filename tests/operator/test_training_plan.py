@@ -160,6 +160,26 @@ def test_disruptions_cost_no_attempt(pod: object) -> None:
     assert ended.status.training.last_failure.reason == "Disrupted"
 
 
+@pytest.mark.parametrize("phase", ["Pending", "Running"])
+def test_a_pod_that_is_seen_to_end_after_its_job_still_tells_the_result(phase: str) -> None:
+    complete = job(FIRST, ended="Complete")
+    early = plan(STARTED, now=NOW + seconds(59), jobs=(complete,), trainers=(trainer(FIRST, phase),))
+    assert state(early) == ("Unknown", "Training")
+    assert (early.status.training.next_retry_time, early.delete) == (None, ())
+    assert early.requeue_seconds == CONFIG.poll_seconds
+    pod = trainer(FIRST, "Succeeded", exit_code=0, message=RESULT)
+    seen = plan(after(STARTED, early), now=NOW + seconds(59), jobs=(complete,), trainers=(pod,))
+    assert state(seen, "Trained") == ("True", "Published")
+
+
+def test_a_pod_that_is_never_seen_to_end_is_not_waited_for_for_ever() -> None:
+    ended = (job(FIRST, ended="Failed"),)
+    late = plan(STARTED, now=NOW + seconds(60), jobs=ended, trainers=(trainer(FIRST),))
+    assert state(late) == ("Unknown", "TrainingRetrying")
+    assert late.status.training.last_failure is not None
+    assert late.status.training.last_failure.reason == "Disrupted"
+
+
 def test_a_deleted_job_costs_no_attempt_and_its_name_is_not_used_again() -> None:
     gone = plan(STARTED)
     assert state(gone) == ("Unknown", "TrainingRetrying")

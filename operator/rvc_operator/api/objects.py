@@ -64,6 +64,7 @@ class ObjectCondition(_View, frozen=True):
     status: str
     reason: str = ""
     message: str = ""
+    last_transition_time: datetime | None = None
 
 
 class JobSpec(_View, frozen=True):
@@ -99,6 +100,12 @@ class Job(_View, frozen=True):
     def finished(self) -> bool:
         """Whether nothing more will happen."""
         return self.complete or self.failed
+
+    @property
+    def finish_time(self) -> datetime | None:
+        """When it finished, None before or when the API server does not say."""
+        ends = (one for one in self.status.conditions if one.type in ("Complete", "Failed"))
+        return next((one.last_transition_time for one in ends if one.status == "True"), None)
 
 
 class Waiting(_View, frozen=True):
@@ -175,6 +182,11 @@ class Pod(_View, frozen=True):
     def live(self) -> bool:
         """Whether it may still be computing."""
         return self.status.phase in ("Pending", "Running", "Unknown")
+
+    @property
+    def staying(self) -> bool:
+        """Whether it runs or will, and nobody has deleted it."""
+        return self.status.phase in ("Pending", "Running") and not self.metadata.deleting
 
     @property
     def ready(self) -> bool:

@@ -2,6 +2,7 @@
 
 The exit code is the trainer's own word; a pod that was evicted, preempted, deleted or lost with its node is a
 disruption, which is nobody's failure. A pod that vanished without a trace counts as disrupted, too.
+Jobs and pods are watched apart, so that a finished Job may be seen before the end of its pod is.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -18,6 +20,8 @@ from rvc_operator.api.objects import Job, Pod, Terminated, holds
 from rvc_operator.api.reasons import Outcome
 
 DIGEST = re.compile("sha256:[0-9a-f]{64}")
+LATE_POD_SECONDS = 60
+"""How long after its Job's end a pod may still look alive before its own end is taken for lost."""
 
 BY_EXIT_CODE: Mapping[int, Outcome] = {
     ExitCode.DATASET_INVALID: Outcome.DATASET_INVALID,
@@ -46,18 +50,25 @@ class Ended:
     exit_code: int | None = None
 
 
-def attempt_end(job: Job | None, job_name: str, pod: Pod | None) -> Published | Ended | None:
-    """How the attempt ended; None while it goes on, which includes a Job that is being deleted."""
+def attempt_end(job: Job | None, job_name: str, pod: Pod | None, now: datetime) -> Published | Ended | None:
+    """How the attempt ended; None while it goes on, which includes a Job that is being deleted and one whose
+    pod has not been seen to end yet."""
     if job is None:
         return Ended(Outcome.JOB_DELETED, f"Job {job_name} was deleted")
     if job.metadata.deleting or not job.finished:
         return None
     terminated = _termination(pod)
     if terminated is None:
+        if pod is not None and pod.staying and _just_finished(job, now):
+            return None
         return Ended(Outcome.DISRUPTED, _trace(pod) or f"the pod of Job {job_name} is gone")
     if job.complete:
         return _success(terminated)
     return _failure(pod, terminated)
+
+
+def _just_finished(job: Job, now: datetime) -> bool:
+    return job.finish_time is not None and now - job.finish_time < timedelta(seconds=LATE_POD_SECONDS)
 
 
 def _termination(pod: Pod | None) -> Terminated | None:

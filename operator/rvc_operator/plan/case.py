@@ -47,9 +47,10 @@ class Case:
         return self.conversion.metadata.creation_timestamp or self.now
 
     def pod(self, assignment: Assignment) -> Pod | None:
-        """The assigned server, while it is there to stay."""
+        """The assigned server, while it is there to stay; an evicted pod is never deleted, but never works
+        again."""
         pods = (pod for pod in self.observed.servers if pod.metadata.uid == assignment.pod_uid)
-        return next((pod for pod in pods if not pod.metadata.deleting), None)
+        return next((pod for pod in pods if pod.staying), None)
 
 
 def finished(case: Case, status: ConversionStatus, verdicts: Verdicts, forget: bool = True) -> ConversionPlan:

@@ -111,11 +111,16 @@ def _during_attempt(step: Step, status: TrainingStatus) -> TrainingPlan:
     name = step.job_name(status.attempt)
     job = step.job(name)
     pod = newest_pod(job, step.observed.trainers)
-    end = attempt_end(job, name, pod)
+    end = attempt_end(job, name, pod, step.now)
     if isinstance(end, Published):
         return published(step, with_gpu_time(step, status, pod), end.result)
     if isinstance(end, Ended):
         return concluded(step, with_gpu_time(step, status, pod), end)
+    if job is not None and job.finished:
+        waiting = trained(
+            ConditionStatus.UNKNOWN, Reason.TRAINING, f"Job {name} has ended, its pod is about to say how"
+        )
+        return TrainingPlan(status, waiting, requeue_seconds=step.config.poll_seconds)
     why = _why_waiting(step, job, pod)
     overdue = _overdue(step, status, job, pod, why)
     if overdue is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from rvc.contract import ConversionStatus
@@ -14,7 +15,10 @@ from rvc_operator.plan.observed import Answer, ObservedConversion
 
 from .cache import Body, Key, Kind, voice_of
 from .kube import NotFound
+from .pods import ServerUnavailable
 from .shell import Shell
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -113,9 +117,17 @@ class Conversions:
         return status if failed else None
 
     async def _stop(self, given: _Given) -> None:
-        if self._is_there(given):
+        """Ask the server to stop; one that cannot be asked must not keep the decision from being written."""
+        if not self._is_there(given):
+            return
+        try:
             await self._shell.pods.stop(given.ip, given.uid)
+        except ServerUnavailable as error:
+            log.warning("conversion %s may run on for a while: %s", given.uid, error)
 
     def _is_there(self, given: _Given) -> bool:
+        """Whether the pod may answer; one that has ended is gone, though its object may stay for days."""
         pod = self._shell.cache.get(given.pod)
-        return pod is not None and pod["metadata"]["uid"] == given.pod_uid
+        if pod is None or pod["metadata"]["uid"] != given.pod_uid:
+            return False
+        return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")

@@ -1,0 +1,94 @@
+"""Reconcilers against servers and an API server that are late, gone or asked by several at once."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from rvc_operator.api.objects import Pod
+from rvc_operator.runtime.cache import Body, Cache, Key, Kind
+from rvc_operator.runtime.conversions import Conversions
+from rvc_operator.runtime.pods import Pods
+from rvc_operator.runtime.shell import Shell
+
+from . import factory
+from .api_server import ApiServer
+from .factory import CONFIG, NOW
+from .stand_ins import free_address
+from .test_conversion_plan import GIVEN
+from .test_serving_plan import REVISION
+
+
+class Place:
+    """A namespace that a reconciler works on."""
+
+    def __init__(self, api: ApiServer, shell: Shell) -> None:
+        self.api = api
+        self.shell = shell
+        self.conversions = Conversions(shell)
+
+    def put(self, kind: Kind, body: Body) -> Key:
+        """An object that both the API server and the operator know."""
+        self.shell.record(kind, self.api.put(kind, body))
+        return Key(kind, "test", body["metadata"]["name"])
+
+    def status(self, key: Key) -> dict[str, Any]:
+        """The status as the API server has it."""
+        status: dict[str, Any] = self.api.objects[key]["status"]
+        return status
+
+
+@pytest.fixture
+async def place() -> AsyncIterator[Place]:
+    api = ApiServer()
+    kube, pods = await api.start(), Pods()
+    yield Place(api, Shell(CONFIG, Cache(), kube, pods, lambda: NOW, lambda change: None))
+    await pods.close()
+    await kube.close()
+    await api.stop()
+
+
+def pod_at(ip: str, phase: str = "Running") -> Body:
+    """The server named a, at an address."""
+    pod: Pod = factory.server("a", REVISION)
+    body: Body = msgspec.to_builtins(pod)
+    body["status"] |= {"podIP": ip, "phase": phase}
+    return body
+
+
+def named(name: str, uid: str = "") -> Body:
+    """A new Conversion."""
+    body = factory.conversion()
+    return body | {"metadata": body["metadata"] | {"name": name, "uid": uid or f"uid-{name}"}}
+
+
+def given_to(ip: str) -> Body:
+    """A Conversion that the server a works on."""
+    assignment = GIVEN["status"]["assignment"] | {"podIP": ip}
+    return GIVEN | {"status": GIVEN["status"] | {"assignment": assignment}}
+
+
+async def test_a_server_that_cannot_be_asked_does_not_keep_a_suspension_from_being_written(
+    place: Place,
+) -> None:
+    silent = free_address()
+    place.put(Kind.POD, pod_at(silent))
+    key = place.put(Kind.CONVERSION, factory.edited(given_to(silent), suspend=True))
+    await place.conversions.reconcile(key)
+    assert place.status(key)["conditions"][0]["reason"] == "Suspended"
+    assert "assignment" not in place.status(key)
+
+
+async def test_a_server_that_cannot_be_asked_does_not_hold_up_another_conversion_of_the_name(
+    place: Place,
+) -> None:
+    silent = free_address()
+    pod = place.put(Kind.POD, pod_at(silent))
+    key = place.put(Kind.CONVERSION, given_to(silent))
+    await place.conversions.reconcile(key)
+    del place.api.objects[key]
+    place.shell.cache.remove(Kind.CONVERSION, place.shell.cache.get(key) or {})
+    await place.conversions.reconcile(place.put(Kind.CONVERSION, named("hello", "another")))
+    assert place.status(key)["conditions"][0]["reason"] == "WaitingForVoice"
+    assert pod in place.api.objects
