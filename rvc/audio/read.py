@@ -1,6 +1,7 @@
 """Decode recordings in blocks: wav, flac, ogg and mp3 by libsndfile, m4a and other sound by FFmpeg.
 
-A file that ends before its header says is an error, not a shorter recording (Ogg has no length in its
+libsndfile stops where it believes an MP3 to end, and without a header of its length that is a guess from its
+first frames: such an MP3 goes to FFmpeg. A file that ends before its header says is an error, not a shorter recording (Ogg has no length in its
 header: a cut one is a shorter one), and samples that are no numbers never leave this module. FFmpeg is held
 to formats that are sound and to the file itself: a playlist or an address inside a recording leads nowhere.
 """
@@ -26,8 +27,12 @@ _FFMPEG_OPTIONS = {
 }
 _TRUNCATION_TOLERANCE_SECONDS = 0.5
 """By how much FFmpeg's containers misstate their duration without harm."""
+_FORMATS_WITHOUT_DURATION = {"aac", "ac3", "amr", "dts", "eac3", "mp3", "mpegts", "truehd"}
+"""FFmpeg's names of those where it guesses the duration from the bit rate."""
 _RATES_HERTZ = range(1000, 1_000_001)
 """A damaged header that says less would turn a small file into gigabytes."""
+_MP3_LENGTH_WITHIN = 64
+"""Bytes of the first frame: its header, the side information, and the name of the header of length."""
 _RIFF_STREAMED = 0x7FFF0000
 """Programs that cannot seek write this size or more, or zero, for a length they do not know."""
 
@@ -95,14 +100,34 @@ def open_audio(path: Path) -> AudioReader:
     if size == 0:
         raise InvalidAudio(f"{path.name}: 0 bytes; upload the recording again", reason="AudioEmpty")
     _check_riff_size(path, head, size)
-    try:
-        reader: AudioReader = _SoundfileReader(path)
-    except soundfile.LibsndfileError:
-        reader = _FFmpegReader(path)
+    reader = _reader(path)
     if reader.sample_rate_hertz not in _RATES_HERTZ:
         reader.close()
         raise _undecodable(path, f"sample rate {reader.sample_rate_hertz} Hz")
     return reader
+
+
+def _reader(path: Path) -> AudioReader:
+    try:
+        reader = _SoundfileReader(path)
+    except soundfile.LibsndfileError:
+        return _FFmpegReader(path)
+    if reader.is_mp3 and not _states_mp3_length(path):
+        reader.close()
+        return _FFmpegReader(path)
+    return reader
+
+
+def _states_mp3_length(path: Path) -> bool:
+    """Whether the first frame of an MP3 holds a header of Xing, LAME or Fraunhofer instead of sound."""
+    with path.open("rb") as file:
+        start = 0
+        while (tag := file.read(10)).startswith(b"ID3") and len(tag) == 10:
+            size = sum((byte & 0x7F) << shift for byte, shift in zip(tag[6:], (21, 14, 7, 0), strict=True))
+            start = file.seek(start + 10 + size)
+        file.seek(start)
+        first_frame = file.read(_MP3_LENGTH_WITHIN)
+    return any(name in first_frame for name in (b"Xing", b"Info", b"VBRI"))
 
 
 def _check_riff_size(path: Path, head: bytes, size: int) -> None:
@@ -131,6 +156,7 @@ class _SoundfileReader(AudioReader):
         self._file = soundfile.SoundFile(path)
         self.sample_rate_hertz = self._file.samplerate
         self.channels = self._file.channels
+        self.is_mp3 = self._file.format == "MP3"
 
     def _decode(self, frames: int) -> Iterator[np.ndarray]:
         count = 0
@@ -174,6 +200,8 @@ class _FFmpegReader(AudioReader):
                     yield block
         except (av.FFmpegError, OSError, ValueError) as error:
             raise _undecodable(self.path, getattr(error, "strerror", None) or error) from error
+        if self._container.format.name in _FORMATS_WITHOUT_DURATION:
+            return
         duration, unit = self._stream.duration, self._stream.time_base
         if duration is not None and unit is not None and count:
             announced = float(duration * unit)
