@@ -58,12 +58,24 @@ def edited(body: Body, **changes: Any) -> Body:
     return body | {"metadata": metadata, "spec": body["spec"] | changes}
 
 
-def job(name: str, *, ended: str = "", created: datetime = NOW, **spec: Any) -> Job:
-    """A Job of alice; `ended` is the condition that it ended with."""
+def job(
+    name: str,
+    *,
+    ended: str = "",
+    created: datetime = NOW,
+    started: datetime | None = None,
+    resumed: bool = False,
+    **spec: Any,
+) -> Job:
+    """A Job of alice; `ended` is the condition that it ended with, `resumed` says that it was queued."""
     ending = {"type": ended, "status": "True", "lastTransitionTime": moment(created)}
     conditions = [ending] if ended else []
-    body = {"metadata": _metadata(name, created), "spec": spec, "status": {"conditions": conditions}}
-    return view(Job, body)
+    if resumed:
+        conditions.append({"type": "Suspended", "status": "False"})
+    status: Body = {"conditions": conditions}
+    if started is not None:
+        status["startTime"] = moment(started)
+    return view(Job, {"metadata": _metadata(name, created), "spec": spec, "status": status})
 
 
 def deleting(one: Job) -> Job:

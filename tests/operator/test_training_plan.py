@@ -7,7 +7,7 @@ import pytest
 from rvc.contract import Metric, Progress, Stage, TrainingRequest, TrainingResult, encode
 from rvc_operator.plan.actions import VoicePlan
 from rvc_operator.plan.observed import ObservedVoice
-from rvc_operator.plan.voicemodel import plan_voice
+from rvc_operator.plan.voicemodel import plan_rejected_voice, plan_voice
 
 from . import factory
 from .factory import CONFIG, DIGEST, NOW, Body, after, job, message, seconds, state, trainer
@@ -227,6 +227,18 @@ def test_no_attempt_follows_the_last_one_allowed() -> None:
     assert again.status.training.failures == 0
 
 
+def test_a_job_that_the_api_server_refuses_after_giving_up_is_created_once_it_may_be() -> None:
+    given_up = after(STARTED, failed(10))
+    raised = factory.edited(given_up, training=voice_spec()["training"] | {"backoffLimit": 5})
+    observed = ObservedVoice(raised)
+    assert plan(raised).create != ()
+    refused = plan_rejected_voice(observed, CONFIG, None, "403: exceeded quota", NOW)
+    assert state(refused) == ("False", "Rejected")
+    assert refused.status.observed_generation == 2
+    again = plan(after(raised, refused), now=NOW + seconds(60))
+    assert [manifest["metadata"]["name"] for manifest in again.create] == [SECOND]
+
+
 def test_back_off_doubles_with_jitter_up_to_a_limit() -> None:
     delays = []
     for failures in range(10):
@@ -286,6 +298,19 @@ def test_a_queued_job_has_no_pending_deadline() -> None:
     queued = plan(STARTED, now=NOW + seconds(7200), jobs=(job(FIRST, suspend=True),))
     assert state(queued) == ("Unknown", "Queued")
     assert queued.delete == ()
+
+
+def test_time_in_the_queue_does_not_count_as_pending() -> None:
+    admitted, pod = NOW + seconds(7200), trainer(FIRST, "Pending", created=NOW)
+    just_let_go = plan(STARTED, now=admitted, jobs=(job(FIRST, resumed=True),))
+    assert state(just_let_go) == ("Unknown", "Pending")
+    started = job(FIRST, resumed=True, started=admitted)
+    for trainers in ((), (pod,)):
+        early = plan(STARTED, now=admitted + seconds(10), jobs=(started,), trainers=trainers)
+        assert state(early) == ("Unknown", "Pending")
+        late = plan(STARTED, now=admitted + seconds(3600), jobs=(started,), trainers=trainers)
+        assert state(late, "Stalled") is not None
+        assert late.delete == (FIRST,)
 
 
 def test_a_job_without_a_pod_is_said_within_a_minute() -> None:

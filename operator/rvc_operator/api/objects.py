@@ -77,6 +77,8 @@ class JobStatus(_View, frozen=True):
     """How a Job went."""
 
     conditions: tuple[ObjectCondition, ...] = ()
+    start_time: datetime | None = None
+    """When it was first allowed to run, or allowed again."""
 
 
 class Job(_View, frozen=True):
@@ -100,6 +102,12 @@ class Job(_View, frozen=True):
     def finished(self) -> bool:
         """Whether nothing more will happen."""
         return self.complete or self.failed
+
+    @property
+    def pending_since(self) -> datetime | None:
+        """Since when it may have had a pod; None while it is held back or has only just been let go."""
+        held = self.spec.suspend or any(one.type == "Suspended" for one in self.status.conditions)
+        return self.status.start_time or (None if held else self.metadata.creation_timestamp)
 
     @property
     def finish_time(self) -> datetime | None:

@@ -38,7 +38,7 @@ def plan_training(
     if voice.status.artifact is not None and voice.status.revision.serving == revision:
         verdict = trained(ConditionStatus.TRUE, Reason.PUBLISHED, f"revision {revision} is published")
         return TrainingPlan(step.status, verdict, delete=superfluous(step, step.status))
-    status = _status_to_go_on_from(step)
+    status = status_to_go_on_from(step)
     if voice.spec.suspend:
         return _suspended(step, status)
     if status.completion_time is not None:
@@ -48,7 +48,7 @@ def plan_training(
     return _during_attempt(step, status)
 
 
-def _status_to_go_on_from(step: Step) -> TrainingStatus:
+def status_to_go_on_from(step: Step) -> TrainingStatus:
     """The status as it is, or a fresh one for another revision or for a spec changed after giving up."""
     status = step.status
     if status.revision != step.revision:
@@ -122,7 +122,7 @@ def _during_attempt(step: Step, status: TrainingStatus) -> TrainingPlan:
         )
         return TrainingPlan(status, waiting, requeue_seconds=step.config.poll_seconds)
     why = _why_waiting(step, job, pod)
-    overdue = _overdue(step, status, job, pod, why)
+    overdue = _overdue(step, status, job, why)
     if overdue is not None:
         return give_up(step, with_gpu_time(step, status, pod), *overdue)
     verdict = trained(ConditionStatus.UNKNOWN, why[0], f"attempt {status.attempt}: {why[1]}")
@@ -141,8 +141,7 @@ def _why_waiting(step: Step, job: Job | None, pod: Pod | None) -> Why:
     if job is not None and job.spec.suspend:
         return Reason.QUEUED, f"Job {job.metadata.name} waits in the queue {step.voice.spec.queue_name}"
     if pod is None:
-        age = step.now - job.metadata.creation_timestamp if job is not None else timedelta()
-        if job is not None and age.total_seconds() >= POD_CREATION_SECONDS:
+        if job is not None and _pending(step, job) >= timedelta(seconds=POD_CREATION_SECONDS):
             return Reason.POD_NOT_CREATED, f"no pod yet; see kubectl describe job {job.metadata.name}"
         return Reason.PENDING, "the pod is about to be created"
     if pod.status.phase == "Pending":
@@ -150,20 +149,19 @@ def _why_waiting(step: Step, job: Job | None, pod: Pod | None) -> Why:
     return Reason.TRAINING, f"pod {pod.metadata.name} is at work"
 
 
-def _overdue(
-    step: Step, status: TrainingStatus, job: Job | None, pod: Pod | None, why: Why
-) -> tuple[str, str] | None:
+def _overdue(step: Step, status: TrainingStatus, job: Job | None, why: Why) -> tuple[str, str] | None:
     """Reason and message of the deadline that has passed, if one has."""
     training = step.voice.spec.training
     begun = status.start_time or step.now
     if step.now - begun >= timedelta(seconds=training.active_deadline_seconds):
         return Reason.DEADLINE_EXCEEDED, f"training took longer than {training.active_deadline_seconds} s"
-    if why[0] in (Reason.TRAINING, Reason.QUEUED):
+    if job is None or why[0] in (Reason.TRAINING, Reason.QUEUED):
         return None
-    asked = pod or job
-    if asked is None:
-        return None
-    waited = step.now - asked.metadata.creation_timestamp
-    if waited >= timedelta(seconds=training.pending_deadline_seconds):
+    if _pending(step, job) >= timedelta(seconds=training.pending_deadline_seconds):
         return why[0], f"nothing ran within {training.pending_deadline_seconds} s: {why[1]}"
     return None
+
+
+def _pending(step: Step, job: Job) -> timedelta:
+    """How long a Job has been allowed to run; time in a queue is not held against it."""
+    return step.now - (job.pending_since or step.now)

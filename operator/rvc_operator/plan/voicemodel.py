@@ -25,8 +25,8 @@ from .events import transitions
 from .observed import ObservedVoice
 from .revision import training_revision
 from .serving import ServingPlan, plan_serving
-from .step import TrainingPlan
-from .training import plan_training
+from .step import Step, TrainingPlan
+from .training import plan_training, status_to_go_on_from
 
 
 def plan_voice(observed: ObservedVoice, config: Config, now: datetime) -> VoicePlan:
@@ -81,12 +81,17 @@ def _check_what_this_release_can(voice: VoiceModel, config: Config) -> None:
 
 
 def plan_rejected_voice(
-    observed: ObservedVoice, reached: VoiceModelStatus | None, message: str, now: datetime
+    observed: ObservedVoice, config: Config, reached: VoiceModelStatus | None, message: str, now: datetime
 ) -> VoicePlan:
     """Say that the API server refuses a child; it is asked again, its rules may change.
 
-    `reached` is the status that holds all the same, None for the one that is written already.
+    `reached` is the status that holds all the same, None when it is training itself that is held up. The
+    generation is answered by this, so training that begins anew because of it must be written down, too.
     """
+    if reached is None:
+        voice = VoiceModel.from_object(dict(observed.body))
+        step = Step(voice, training_revision(voice.spec), observed, config, now)
+        reached = replace(voice.status, training=status_to_go_on_from(step))
     return _stopped(observed, Reason.REJECTED, message, now, reached)
 
 

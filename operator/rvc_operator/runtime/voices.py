@@ -42,7 +42,7 @@ async def reconcile_voice(shell: Shell, key: Key) -> float | None:
         await _write_servers(shell, key, plan, owner)
     except ApiError as error:
         if error.status in REJECTED_STATUSES or isinstance(error, NameTaken):
-            rejected = plan_rejected_voice(observed, reached, str(error), shell.now())
+            rejected = plan_rejected_voice(observed, shell.config, reached, str(error), shell.now())
             await _finish(shell, key, body, rejected)
         raise
     return await _finish(shell, key, body, plan)
