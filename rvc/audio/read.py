@@ -1,9 +1,10 @@
 """Decode recordings in blocks: wav, flac, ogg and mp3 by libsndfile, m4a and other sound by FFmpeg.
 
 libsndfile stops where it believes an MP3 to end, and without a header of its length that is a guess from its
-first frames: such an MP3 goes to FFmpeg. A file that ends before its header says is an error, not a shorter recording (Ogg has no length in its
-header: a cut one is a shorter one), and samples that are no numbers never leave this module. FFmpeg is held
-to formats that are sound and to the file itself: a playlist or an address inside a recording leads nowhere.
+first frames: such an MP3 goes to FFmpeg. A file that ends before its header says is an error, not a shorter
+recording (Ogg has no length in its header: a cut one is a shorter one), and samples that are no numbers never
+leave this module. FFmpeg is held to formats that are sound and to the file itself: a playlist or an address
+inside a recording leads nowhere.
 """
 
 from __future__ import annotations

@@ -47,16 +47,16 @@ def test_lossy_formats_keep_their_length(tmp_path, name, frames):
     assert len(read(write(tmp_path / name, noise(frames)))) == frames
 
 
-def quiet_then_loud() -> np.ndarray:
-    """Nine seconds of near silence, which takes few bits, and one of noise, which takes many."""
+def silent_then_loud() -> np.ndarray:
+    """Nine seconds of silence, which takes few bits, and one of noise, which takes many."""
     audio = noise(480_000)
-    audio[:432_000] *= 1e-3
+    audio[:432_000] = 0
     return audio
 
 
 @pytest.mark.parametrize("tags", [b"", b"ID3\x04\0\0\0\0\x01\x48" + bytes(200)])
 def test_mp3_of_variable_bit_rate_that_does_not_state_its_length(tmp_path, tags):
-    audio = quiet_then_loud()[::-1]
+    audio = silent_then_loud()[::-1]
     path = tmp_path / "a.mp3"
     soundfile.write(path, audio, 48000, bitrate_mode="VARIABLE", compression_level=0.9)
     content = path.read_bytes()
@@ -69,11 +69,8 @@ def test_mp3_of_variable_bit_rate_that_does_not_state_its_length(tmp_path, tags)
 
 
 def test_adts_states_no_duration(tmp_path):
-    audio = quiet_then_loud()[::-1]
+    audio = silent_then_loud()
     path = write_m4a(tmp_path / "a.aac", audio, 48000)
-    assert len(read(path)) == pytest.approx(len(audio), abs=3000)
-    audio = quiet_then_loud()
-    path = write_m4a(tmp_path / "b.aac", audio, 48000)
     assert len(read(path)) == pytest.approx(len(audio), abs=3000)
 
 
