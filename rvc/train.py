@@ -115,7 +115,7 @@ def train_voice(
             log.warning("recording not used: %s", refusal.message)
 
         # 3. Training.
-        run = synthesizer.start_training(dataset.training_set, settings, device)
+        run = synthesizer.start_training(dataset.training_set, settings, base_models, device)
         interruption = Interruption(_identity(dataset, extractor, settings), checkpoints, work_folder, stop)
         losses = run_epochs(run, settings, interruption, device, progress)
         tensors = voice_tensors(run.export(), dataset.content_moments, dataset.level_moments)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -143,9 +144,17 @@ class Architecture(Protocol):
         """Whether content is standardized per speaker (mean 0, variance 1) before retrieval and synthesis."""
 
     def start_training(
-        self, dataset: TrainingSet, settings: TrainingSettings, device: torch.device
+        self,
+        dataset: TrainingSet,
+        settings: TrainingSettings,
+        base_models: Path | None,
+        device: torch.device,
     ) -> TrainingRun:
-        """A run at its first step. Raises InvalidConfiguration for settings that it cannot honour."""
+        """A run at its first step; `base_models` is the folder of pretrained networks, None for those of the
+        image.
+
+        Raises InvalidConfiguration for settings that it cannot honour and base models that are missing.
+        """
 
     def load(
         self, tensors: Mapping[str, torch.Tensor], sample_rate_hertz: int, device: torch.device

@@ -9,6 +9,7 @@ Tables of sizes are in `geometry`; the network is all that is learnt.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 
@@ -28,9 +29,13 @@ class Light:
     standardizes_content = True
 
     def start_training(
-        self, dataset: TrainingSet, settings: TrainingSettings, device: torch.device
+        self,
+        dataset: TrainingSet,
+        settings: TrainingSettings,
+        base_models: Path | None,
+        device: torch.device,
     ) -> TrainingRun:
-        """A run at its first step; precision FP16 is refused."""
+        """A run at its first step, of untrained networks; precision FP16 is refused."""
         return LightTraining(dataset, settings, device)
 
     def load(

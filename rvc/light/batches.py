@@ -91,7 +91,9 @@ class Batches:
         """[batch, rows, dimension]: recorded content, towards its neighbours, with noise."""
         rows = starts[:, None] + torch.arange(SEGMENT_ROWS)
         content = torch.from_numpy(np.stack([self._dataset.content[row] for row in rows.numpy()])).float()
-        neighbours = self._bank[self._neighbours[rows]].float().mean(2)
+        nearest = self._neighbours[rows]
+        found = self._bank[nearest].float()
+        neighbours = torch.where(nearest[..., None] < 0, content[:, :, None], found).mean(2)
         chosen = torch.rand(self._batch_size, 1, 1, generator=self._generator) < _NEIGHBOUR_PROBABILITY
         rate = chosen * torch.rand(self._batch_size, 1, 1, generator=self._generator)
         content = torch.lerp(content, neighbours, rate.expand_as(content))
@@ -104,7 +106,7 @@ class Batches:
 
 def _neighbours(dataset: TrainingSet, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """(bank [n, dimension], indices into it [rows, 4]): for each row the nearest by angle outside its own
-    clip."""
+    clip; -1, for the row itself, where there are fewer."""
     rows = len(dataset.content)
     clips = torch.from_numpy(np.repeat(np.arange(len(dataset.clip_rows) - 1), np.diff(dataset.clip_rows)))
     chosen = np.sort(np.random.default_rng(0).permutation(rows)[:_BANK_ROWS])
@@ -117,5 +119,6 @@ def _neighbours(dataset: TrainingSet, device: torch.device) -> tuple[torch.Tenso
         likeness = (queries.to(device).bfloat16() @ keys.T).float()
         own_clip = clips[start : start + _QUERY_BLOCK, None].to(device) == bank_clips
         likeness.masked_fill_(own_clip, -torch.inf)
-        nearest.append(likeness.topk(min(_NEIGHBOURS, len(chosen)), 1).indices.cpu())
+        found = likeness.topk(min(_NEIGHBOURS, len(chosen)), 1)
+        nearest.append(found.indices.masked_fill(found.values.isinf(), -1).cpu())
     return bank, torch.cat(nearest)

@@ -3,12 +3,15 @@ import io
 import itertools
 
 import msgspec
+import numpy as np
 import pytest
 import torch
 
 from rvc.architectures import TrainingRun, architecture
 from rvc.contract import Architecture, Precision, TrainingSettings
 from rvc.errors import InvalidConfiguration
+from rvc.light import batches
+from rvc.light.batches import _neighbours
 from rvc.light.training import learning_rate
 from tests.light.timeline import tiny_training_set
 
@@ -24,7 +27,7 @@ SETTINGS = TrainingSettings(
 
 def start(settings: TrainingSettings = SETTINGS) -> TrainingRun:
     dataset = tiny_training_set(settings.sample_rate_hertz)
-    return architecture(settings.architecture).start_training(dataset, settings, CPU)
+    return architecture(settings.architecture).start_training(dataset, settings, None, CPU)
 
 
 def steps(run: TrainingRun, count: int) -> list[dict[str, float]]:
@@ -89,8 +92,30 @@ def test_float16_is_refused() -> None:
 def test_a_dataset_of_a_single_clip_has_no_neighbours_but_trains() -> None:
     dataset = tiny_training_set()
     single = dataclasses.replace(dataset, clip_rows=dataset.clip_rows[[0, -1]])
-    run = architecture(Architecture.LIGHT).start_training(single, SETTINGS, CPU)
+    run = architecture(Architecture.LIGHT).start_training(single, SETTINGS, None, CPU)
     assert all(torch.isfinite(loss) for loss in run.step().values())
+
+
+def test_neighbours_are_of_other_clips_or_the_row_itself() -> None:
+    dataset = tiny_training_set()
+    rows = len(dataset.content)
+    clips = np.array([0, rows - 2, rows])
+    _, nearest = _neighbours(dataclasses.replace(dataset, clip_rows=clips), CPU)
+    assert {tuple(sorted(found)) for found in nearest[: rows - 2].tolist()} == {(-1, -1, rows - 2, rows - 1)}
+    assert 0 <= nearest[rows - 2 :].min() <= nearest[rows - 2 :].max() < rows - 2
+    _, none = _neighbours(dataclasses.replace(dataset, clip_rows=clips[[0, -1]]), CPU)
+    assert (none == -1).all()
+
+
+def test_content_without_neighbours_is_not_blurred(monkeypatch: pytest.MonkeyPatch) -> None:
+    for noise in ("_ROW_NOISE", "_SEGMENT_NOISE"):
+        monkeypatch.setattr(batches, noise, 0.0)
+    dataset = tiny_training_set()
+    single = dataclasses.replace(dataset, clip_rows=dataset.clip_rows[[0, -1]])
+    drawn = batches.Batches(single, 4, torch.Generator().manual_seed(0), CPU)
+    starts = torch.tensor([0, 7, 50, 111])
+    recorded = np.stack([dataset.content[start : start + batches.SEGMENT_ROWS] for start in starts])
+    np.testing.assert_allclose(drawn._content(starts), recorded, atol=1e-6)
 
 
 def test_the_learning_rate_rises_shortly_and_ends_at_a_tenth() -> None:
