@@ -34,7 +34,8 @@ that breaks one with `Ready=False`, reason `InvalidSpec`. On older servers kubec
 with `--validate=false`.
 
 Not in this release, and refused with a message that says so: `import`, `deletionPolicy: Delete`, services of
-type LoadBalancer with `tokenSecretRef`, `oss://` URIs, architecture RVC2.
+type LoadBalancer with `tokenSecretRef`, `oss://` URIs, architecture RVC2, `parallelism` above 1,
+`audibleLabel` other than `None`.
 
 Contents: [VoiceModel](#voicemodel), [Conversion](#conversion), [conditions](#conditions),
 [reasons](#reasons), [how attempts end](#how-attempts-end).

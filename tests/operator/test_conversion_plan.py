@@ -251,6 +251,24 @@ def test_changing_what_must_not_change_is_refused() -> None:
     assert changed.status.assignment is not None
 
 
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({"parallelism": 2}, "use 1"),
+        ({"output": {"prefix": "pvc://voices/out/", "audibleLabel": "Start"}}, "use None"),
+    ],
+)
+def test_what_comes_with_a_later_release_is_refused(changes: Body, advice: str) -> None:
+    refused = plan(factory.conversion(conversion_spec(**changes)))
+    assert state(refused) == ("False", "InvalidSpec")
+    assert (advice in message(refused), refused.start) == (True, None)
+
+
+def test_what_has_ended_is_not_refused_afterwards() -> None:
+    ended = answered(ConversionStatus(ConversionState.FINISHED, files=FileCounts(1, 1)))
+    assert state(plan(factory.edited(after(GIVEN, ended), parallelism=2))) == ("True", "Converted")
+
+
 def test_an_invalid_spec_is_answered() -> None:
     refused = plan(factory.conversion(conversion_spec(input={})))
     assert state(refused) == ("False", "InvalidSpec")

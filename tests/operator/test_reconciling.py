@@ -1,22 +1,25 @@
 """Reconcilers against servers and an API server that are late, gone or asked by several at once."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
 
+from rvc_operator.api.names import MANAGED_BY_LABEL, MANAGER
 from rvc_operator.api.objects import Pod
 from rvc_operator.runtime.cache import Body, Cache, Key, Kind
 from rvc_operator.runtime.conversions import Conversions
 from rvc_operator.runtime.pods import Pods
-from rvc_operator.runtime.shell import Shell
+from rvc_operator.runtime.shell import NameTaken, NotYet, Shell
 
 from . import factory
 from .api_server import ApiServer
 from .factory import CONFIG, NOW
-from .stand_ins import free_address
-from .test_conversion_plan import GIVEN
+from .manifests import voice_spec
+from .stand_ins import Server, free_address
+from .test_conversion_plan import GIVEN, available
 from .test_serving_plan import REVISION
 
 
@@ -92,3 +95,51 @@ async def test_a_server_that_cannot_be_asked_does_not_hold_up_another_conversion
     await place.conversions.reconcile(place.put(Kind.CONVERSION, named("hello", "another")))
     assert place.status(key)["conditions"][0]["reason"] == "WaitingForVoice"
     assert pod in place.api.objects
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+async def test_a_server_that_has_ended_is_not_asked(place: Place, phase: str) -> None:
+    # Its address may be another pod's by now.
+    server = Server()
+    await server.start()
+    place.put(Kind.POD, pod_at(server.ip, phase))
+    key = place.put(Kind.CONVERSION, given_to(server.ip))
+    await place.conversions.reconcile(key)
+    assert (server.requests, "assignment" in place.status(key)) == ([], False)
+    await server.stop()
+
+
+async def test_conversions_that_are_looked_at_together_share_the_places_of_a_server(place: Place) -> None:
+    server = Server()
+    await server.start()
+    place.put(Kind.VOICE, available() | {"spec": voice_spec(serving={"conversionsPerReplica": 2})})
+    place.put(Kind.POD, pod_at(server.ip))
+    keys = [place.put(Kind.CONVERSION, named(name)) for name in "abcde"]
+    await asyncio.gather(*map(place.conversions.reconcile, keys))
+    assert sum("assignment" in place.status(key) for key in keys) == len(server.known) == 2
+    await server.stop()
+
+
+OWNED = [{"uid": "uid-of-a-deleted-voice", "controller": True}]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ({"deletionTimestamp": factory.moment(NOW)}, NotYet),
+        ({"ownerReferences": OWNED}, NotYet),
+        ({}, NameTaken),
+    ],
+)
+async def test_children_of_a_deleted_voice_are_waited_for_only_if_they_go(
+    place: Place, metadata: Body, expected: type[Exception]
+) -> None:
+    identity = {
+        "name": "alice-server",
+        "namespace": "test",
+        "uid": "1",
+        "labels": {MANAGED_BY_LABEL: MANAGER},
+    }
+    place.put(Kind.SERVICE, {"metadata": identity | metadata})
+    with pytest.raises(expected):
+        await place.shell.apply(Kind.SERVICE, {"metadata": identity}, "uid-alice")

@@ -39,6 +39,7 @@ def plan_conversion(observed: ObservedConversion, config: Config, now: datetime)
     """Decide what to do for a Conversion; `now` is in whole seconds, as times in the API are."""
     try:
         conversion = Conversion.from_object(dict(observed.body))
+        _check_what_this_release_can(conversion)
     except InvalidSpec as error:
         return _invalid(observed, error, now)
     case = Case(conversion, observed, config, now)
@@ -58,6 +59,17 @@ def plan_conversion(observed: ObservedConversion, config: Config, now: datetime)
     if assignment is not None and pod is not None:
         return _assigned(case, assignment, pod)
     return _unassigned(case)
+
+
+def _check_what_this_release_can(conversion: Conversion) -> None:
+    """Refuse what the API allows and this release does not have yet; what has ended stays as it ended."""
+    if conversion.status.completion_time is not None:
+        return
+    if conversion.spec.parallelism > 1:
+        raise InvalidSpec("more than 1 comes with a later release; use 1", "spec.parallelism")
+    label = conversion.spec.output.audible_label
+    if label is not contract.AudibleLabel.NONE:
+        raise InvalidSpec(f"{label} comes with a later release; use None", "spec.output.audibleLabel")
 
 
 def _assigned(case: Case, assignment: Assignment, pod: Pod) -> ConversionPlan:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from rvc.contract import ConversionStatus
 from rvc_operator.api.names import COMPONENT_LABEL, Component, server_name
@@ -38,6 +40,7 @@ class Conversions:
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
         self._given: dict[Key, _Given] = {}
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one Conversion forward; seconds until it wants to be looked at again."""
@@ -47,12 +50,19 @@ class Conversions:
         await self._forget_another(key, body)
         answer = await self._ask(key, body) if body is not None else None
         while body is not None:
-            plan = plan_conversion(self._observe(key, body, answer), self._shell.config, self._shell.now())
+            plan = self._plan(key, body, answer)
             try:
-                if not await self._write(key, body, plan):
-                    return 0.0
+                if plan.start is None:
+                    written = await self._write(key, body, plan)
+                else:
+                    # Until the assignment is in the cache, others would count the same place as free.
+                    async with self._turn(key, body):
+                        plan = self._plan(key, body, answer)
+                        written = await self._write(key, body, plan)
             except NotFound:
                 return None
+            if not written:
+                return 0.0
             refusal = await self._start(key, body, plan)
             if refusal is None:
                 return plan.requeue_seconds
@@ -76,6 +86,13 @@ class Conversions:
         given = _Given(body["metadata"]["uid"], pod, assignment["podUID"], assignment["podIP"])
         self._given[key] = given
         return await self._shell.pods.ask(given.ip, given.uid) if self._is_there(given) else None
+
+    def _turn(self, key: Key, body: Body) -> asyncio.Lock:
+        """Held by the one that gives out a place at the servers of a voice; it goes when nobody holds it."""
+        return self._turns.setdefault((key.namespace, voice_of(Kind.CONVERSION, body)), asyncio.Lock())
+
+    def _plan(self, key: Key, body: Body, answer: Answer | None) -> ConversionPlan:
+        return plan_conversion(self._observe(key, body, answer), self._shell.config, self._shell.now())
 
     def _observe(self, key: Key, body: Body, answer: Answer | None) -> ObservedConversion:
         cache, voice = self._shell.cache, voice_of(Kind.CONVERSION, body)

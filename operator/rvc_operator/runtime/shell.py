@@ -157,6 +157,8 @@ def _check_owner(kind: Kind, body: Body, owner: str) -> None:
     if owner in owners and "deletionTimestamp" not in metadata:
         return
     what = f"{kind.kind} {metadata['name']}"
-    if metadata.get("labels", {}).get(MANAGED_BY_LABEL) == MANAGER:
+    # The garbage collector takes what a deleted voice owned; orphans, which nobody owns, stay.
+    leaving = owners or "deletionTimestamp" in metadata
+    if leaving and metadata.get("labels", {}).get(MANAGED_BY_LABEL) == MANAGER:
         raise NotYet(f"{what} of a deleted voice of the same name is on its way out")
-    raise NameTaken(409, f"there is another {what}; rename it or the voice")
+    raise NameTaken(409, f"there is another {what}; delete it or give the voice another name")
