@@ -58,6 +58,10 @@ class ExitCode(IntEnum):
     """By the kernel or the kubelet, most often out of memory."""
 
 
+ACCELERATOR_OUT_OF_MEMORY = "AcceleratorOutOfMemory"
+"""Reason of a `TrainingResult`: a smaller batch may do what this one could not."""
+
+
 class Stage(StrEnum):
     """What a training attempt is busy with, in order."""
 

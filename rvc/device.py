@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import torch
 
-from rvc.contract import Device
+from rvc.contract import ACCELERATOR_OUT_OF_MEMORY, Device
 from rvc.errors import AcceleratorError
 
 
@@ -37,7 +37,7 @@ def accelerator_errors() -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         raise AcceleratorError(
             f"the accelerator's memory is full: {error}; use a smaller batchSize or a larger card",
-            reason="AcceleratorOutOfMemory",
+            reason=ACCELERATOR_OUT_OF_MEMORY,
         ) from error
     except torch.AcceleratorError as error:
         raise AcceleratorError(f"the accelerator failed: {error}") from error

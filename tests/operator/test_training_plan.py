@@ -4,7 +4,16 @@ from datetime import datetime
 
 import pytest
 
-from rvc.contract import Metric, Progress, Stage, TrainingRequest, TrainingResult, encode
+from rvc.contract import (
+    ACCELERATOR_OUT_OF_MEMORY,
+    ExitCode,
+    Metric,
+    Progress,
+    Stage,
+    TrainingRequest,
+    TrainingResult,
+    encode,
+)
 from rvc_operator.plan.actions import VoicePlan
 from rvc_operator.plan.observed import ObservedVoice
 from rvc_operator.plan.voicemodel import plan_rejected_voice, plan_voice
@@ -202,6 +211,13 @@ def test_out_of_memory_halves_the_batch_once() -> None:
     pod = trainer(SECOND, "Failed", exit_code=137, reason="OOMKilled")
     third = plan(after(STARTED, second), jobs=(job(SECOND, ended="Failed"),), trainers=(pod,))
     assert state(third) == ("False", "OutOfMemory")
+
+
+def test_a_full_card_halves_the_batch_too() -> None:
+    full = TrainingResult(reason=ACCELERATOR_OUT_OF_MEMORY, message="use a smaller batchSize")
+    first = failed(ExitCode.ACCELERATOR_ERROR, message=encode(full))
+    second = plan(after(STARTED, first), now=NOW + seconds(20), jobs=(job(FIRST, ended="Failed"),))
+    assert request_of(second).training.batch_size == 4
 
 
 def test_no_attempt_follows_the_last_one_allowed() -> None:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from rvc.contract import ExitCode, TrainingResult
+from rvc.contract import ACCELERATOR_OUT_OF_MEMORY, ExitCode, TrainingResult
 from rvc_operator.api.names import TRAINER_CONTAINER
 from rvc_operator.api.objects import Job, Pod, Terminated, holds
 from rvc_operator.api.reasons import Outcome
@@ -93,7 +93,10 @@ def _failure(pod: Pod | None, terminated: Terminated) -> Ended:
         return Ended(
             Outcome.OUT_OF_MEMORY, "the trainer was killed, most likely out of memory", ExitCode.KILLED
         )
-    message = _result(terminated).message or _unexplained(pod, terminated)
+    result = _result(terminated)
+    message = result.message or _unexplained(pod, terminated)
+    if result.reason == ACCELERATOR_OUT_OF_MEMORY:
+        outcome = Outcome.OUT_OF_MEMORY
     return Ended(outcome, message, terminated.exit_code)
 
 
