@@ -122,7 +122,8 @@ class Converter:
             sound = _watched(sound, source.frames * own_rate // 100, stop, on_progress)
             sound = exactly(sound, spool.output_frames(own_rate))
             if parameters.rms_mix_rate_percent < 100:
-                source_rms = rms_every_half_second(source.audio, ANALYSIS_RATE_HERTZ)
+                levelled_rms = rms_every_half_second(source.audio, ANALYSIS_RATE_HERTZ)
+                source_rms = source.loudness_gain * levelled_rms
                 share = parameters.rms_mix_rate_percent / 100
                 sound = mix_loudness(sound, spool.output_frames(own_rate), own_rate, source_rms, share)
             sound = exactly(resample_blocks(sound, own_rate, rate), spool.output_frames(rate))

@@ -25,12 +25,15 @@ from rvc.signal import (
     frame_levels,
     gate_f0,
     interpolate_unvoiced,
+    level_gain,
     median_filter_f0,
     phase_at_frames,
     remove_rumble,
 )
 
 _BLOCK_FRAMES = 2000
+_HIGHEST_PEAK = 0.95
+"""Of a source whose loudness is imposed on the sound; that of a louder one is turned down."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,9 @@ class Source:
 
     frames: int
     audio: Floats
-    """[frames * 160] at 16 kHz without rumble, zeros after the end."""
+    """[frames * 160] at 16 kHz without rumble, at the level of analysis, zeros after the end."""
+    loudness_gain: float
+    """Factor from `audio` to the loudness to impose: the recording's own, but within full scale."""
     f0_hertz: Floats
     """[frames], transposed, interpolated where unvoiced."""
     voiced: NDArray[np.bool_]
@@ -71,12 +76,8 @@ def analyse(
     frames = -(-spool.source_frames * FRAMES_PER_SECOND // spool.source_rate_hertz)
     frames += frames % FRAMES_PER_ROW
     audio = _without_rumble(spool.samples, frames * ANALYSIS_HOP, scratch / "analysis.f32")
-    levels = np.concatenate(
-        [
-            frame_levels(audio, first, min(_BLOCK_FRAMES, frames - first))
-            for first in range(0, frames, _BLOCK_FRAMES)
-        ]
-    )
+    loudness_gain = _bring_to_speech_level(audio)
+    levels = _levels(audio)
     active = active_frames(levels)
     heard = median_filter_f0(gate_f0(pitch(audio)[:frames], levels), filter_radius)
     f0 = interpolate_unvoiced(heard) * np.float32(2 ** (transpose_semitones / 12))
@@ -86,6 +87,7 @@ def analyse(
     return Source(
         frames=frames,
         audio=audio,
+        loudness_gain=loudness_gain,
         f0_hertz=f0,
         voiced=heard > 0,
         phase_cycles=phase_at_frames(f0),
@@ -102,6 +104,27 @@ def _without_rumble(samples: Floats, length: int, path: Path) -> Floats:
     audio[:given] = samples[:given]
     remove_rumble(audio[:given], ANALYSIS_RATE_HERTZ)
     return audio
+
+
+def _bring_to_speech_level(audio: Floats) -> float:
+    """Amplify in place, as training does; returns the factor back to a loudness within full scale."""
+    gain = level_gain(_levels(audio))
+    peak = 0.0
+    for start in range(0, len(audio), _BLOCK_FRAMES * ANALYSIS_HOP):
+        block = audio[start : start + _BLOCK_FRAMES * ANALYSIS_HOP]
+        peak = max(peak, float(np.abs(block).max()))
+        block *= np.float32(gain)
+    return min(1.0, _HIGHEST_PEAK / peak) / gain if peak else 1.0
+
+
+def _levels(audio: Floats) -> Floats:
+    frames = len(audio) // ANALYSIS_HOP
+    return np.concatenate(
+        [
+            frame_levels(audio, first, min(_BLOCK_FRAMES, frames - first))
+            for first in range(0, frames, _BLOCK_FRAMES)
+        ]
+    )
 
 
 def _content(

@@ -160,3 +160,17 @@ def test_loud_samples_are_bent_below_full_scale_and_the_others_left() -> None:
     assert np.abs(bent).max() <= 1
     assert (np.diff(bent) >= 0).all()
     assert np.array_equal(bent[np.abs(loud) <= 0.9], loud[np.abs(loud) <= 0.9])
+
+
+def test_the_level_of_a_recording_changes_nothing_but_the_loudness(
+    converter: Converter, tmp_path: Path
+) -> None:
+    parameters = ConversionParameters(rms_mix_rate_percent=0)
+    sound = {}
+    for factor in (0.01, 1.0, 1.9, 8.0):
+        soundfile.write(tmp_path / "in.wav", factor * voice_like(3.0, 150.0), 16000, subtype="FLOAT")
+        converter.convert(tmp_path / "in.wav", tmp_path / "x.wav", parameters, AudioFormat.WAV, tmp_path)
+        sound[factor], _ = soundfile.read(tmp_path / "x.wav")
+    rms = {factor: np.sqrt(np.mean(samples**2)) for factor, samples in sound.items()}
+    assert rms[0.01] / rms[1.0] == pytest.approx(0.01, rel=0.05)
+    assert rms[8.0] == pytest.approx(rms[1.9], rel=0.02), "over full scale, so turned down to a peak of 0.95"

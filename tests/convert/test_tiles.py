@@ -29,11 +29,18 @@ def tiles(voice: Voice) -> VoiceTiles:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory, base_models: Path) -> Source:
+    return analysed(recording(), tmp_path_factory.mktemp("source"), base_models)
+
+
+def recording() -> np.ndarray:
     """Nine seconds, voiced and not, by turns."""
-    folder = tmp_path_factory.mktemp("source")
     hiss = 0.05 * np.random.default_rng(0).standard_normal(16000).astype(np.float32)
     parts = [voice_like(2.0, 140.0), hiss, voice_like(2.0, 190.0), hiss, voice_like(3.0, 120.0)]
-    soundfile.write(folder / "source.wav", np.concatenate(parts), 16000)
+    return np.concatenate(parts)
+
+
+def analysed(audio: np.ndarray, folder: Path, base_models: Path) -> Source:
+    soundfile.write(folder / "source.wav", audio, 16000, subtype="FLOAT")
     with SpooledAudio.open(folder / "source.wav", folder) as spool:
         return analyse(
             spool,
@@ -101,3 +108,14 @@ def test_a_voice_without_statistics_is_refused(voice: Voice) -> None:
 
     with pytest.raises(ArtifactCorrupt, match=r"level\.mean"):
         VoiceTiles.load(Bare(), architecture(voice.manifest.architecture), CPU)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("factor", [1e-2, 8.0])
+def test_recordings_of_any_level_are_analysed_alike(
+    tmp_path: Path, base_models: Path, source: Source, factor: float
+) -> None:
+    levelled = analysed(factor * recording(), tmp_path, base_models)
+    np.testing.assert_allclose(levelled.levels, source.levels, atol=0.1)
+    np.testing.assert_allclose(levelled.f0_hertz, source.f0_hertz, rtol=0.01)
+    imposed, own = (one.loudness_gain * np.abs(one.audio).max() for one in (levelled, source))
+    assert imposed == pytest.approx(min(factor * own, 0.95), rel=1e-3)
