@@ -13,6 +13,7 @@ import hashlib
 import io
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
@@ -26,6 +27,7 @@ from rvc.store.keys import TEMPORARY_PREFIX, check_key, check_prefix
 
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
+_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 _CHUNK_BYTES = 1 << 20
 _FILE_SYSTEM_FOLDERS = {"lost+found"}
 """In the root of a volume, and not to be read by anyone but root."""
@@ -99,9 +101,10 @@ class FolderStore:
         swept = 0
         with store_errors(self._uri + prefix):
             for leftover in self._path(prefix).rglob(TEMPORARY_PREFIX + "*"):
-                if leftover.lstat().st_mtime < older_than:
-                    leftover.unlink(missing_ok=True)
-                    swept += 1
+                with suppress(FileNotFoundError):
+                    if leftover.lstat().st_mtime < older_than:
+                        leftover.unlink()
+                        swept += 1
         return swept
 
     def _path(self, key: str) -> Path:
@@ -126,8 +129,8 @@ class FolderStore:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 yield from self._walk(folder / entry.name, f"{prefix}{entry.name}/")
-            elif entry.is_file():
-                yield _info(prefix + entry.name, entry.stat())
+            elif (status := _file_status(entry)) is not None:
+                yield _info(prefix + entry.name, status)
 
     def _publish(self, source: BinaryIO, key: str, overwrite: bool) -> ObjectInfo:
         check_key(key)
@@ -152,6 +155,17 @@ class FolderStore:
                 temporary.unlink(missing_ok=True)
             _sync_folder(path.parent)
             return _info(key, path.stat())
+
+
+def _file_status(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """None for what is no file: a link that is broken or leads in a circle, and what was just removed."""
+    try:
+        status = entry.stat()
+    except OSError as error:
+        if error.errno not in _NOT_THERE:
+            raise
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
 
 
 def _info(key: str, status: os.stat_result) -> ObjectInfo:

@@ -51,3 +51,7 @@ class Store(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove an object; no error if it does not exist."""
+
+    def sweep(self, prefix: str, older_than: float) -> int:
+        """Remove what killed uploads left below a prefix, last written before `older_than` (Unix time); how
+        many."""

@@ -257,3 +257,14 @@ def test_a_name_that_is_too_long(store):
 def test_errors_of_the_system_become_ours(number, kind):
     with pytest.raises(kind, match=f"pvc://claim/a: {os.strerror(number)}; ."), store_errors("pvc://claim/a"):
         raise OSError(number, os.strerror(number))
+
+
+def test_links_that_lead_nowhere_and_files_just_removed_are_left_out(store, tmp_path):
+    for key in ("a", "d", "e"):
+        store.write_bytes(key, b"")
+    for name, target in (("b", "b"), ("c", "nothing"), ("f", "a/below")):
+        (tmp_path / "claim" / name).symlink_to(target)
+    listing = store.list("")
+    assert next(listing).key == "a"
+    store.delete("d")
+    assert [found.key for found in listing] == ["e"]
