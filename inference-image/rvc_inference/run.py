@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rvc.contract import MAX_REPORTED_FAILURES, ConversionRequest, ConversionState, ConversionStatus
-from rvc.errors import AcceleratorError, PermissionDenied, RvcError, StoreUnavailable
+from rvc.errors import AcceleratorError, PermissionDenied, RvcError, StoreUnavailable, Terminated
+from rvc.pod import event
 from rvc.store import open_store
 from rvc_inference.files import Places, convert_file, failed, skipped, with_store_retries
 from rvc_inference.inputs import check_request, input_prefix, list_inputs
@@ -156,14 +157,16 @@ class Conversion:
             return None
         if (result.source, result.fingerprint) != (job.source, self._fingerprint):
             return None
-        found = batch.places.outputs.stat(batch.places.output_prefix + job.output_name)
+        key = batch.places.output_prefix + job.output_name
+        found = with_store_retries(lambda: batch.places.outputs.stat(key), self._abandoned.wait)
         same = found is not None and (found.size, found.etag) == (result.output_size, result.output_etag)
         return result if same else None
 
     def _convert(self, job: Job, batch: _Batch) -> FileResult:
         """Convert, with a note in the store meanwhile: should this server die of it, the next one knows."""
         deaths = batch.begun.times if batch.begun and batch.begun.name == job.source.name else 0
-        batch.records.note_begun(Begun(job.source.name, deaths + 1))
+        begun = Begun(job.source.name, deaths + 1)
+        with_store_retries(lambda: batch.records.note_begun(begun), self._abandoned.wait)
         try:
             if deaths >= SERVERS_PER_FILE:
                 message = f"{deaths} servers died while they converted it; it may be too large or damaged"
@@ -171,9 +174,16 @@ class Conversion:
             else:
                 result = self._converted(job, batch.places)
         finally:
-            batch.records.forget_begun()
+            self._forget_begun(batch.records)
         self._on_result(result)
         return result
+
+    def _forget_begun(self, records: ResultsFolder) -> None:
+        """Take the note back; one that stays is replaced by the next file's, and costs no outcome."""
+        try:
+            with_store_retries(records.forget_begun, self._abandoned.wait)
+        except (StoreUnavailable, PermissionDenied, Terminated) as error:
+            event(log, "the note on a file under way stays", level=logging.WARNING, detail=str(error))
 
     def _converted(self, job: Job, places: Places) -> FileResult:
         """Convert; an error that nobody expected is the file's, for the next file may be different."""

@@ -1,10 +1,13 @@
 """Conversions over HTTP, from PUT to DELETE, with a voice that copies."""
 
+import itertools
 import json
 import os
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,6 +22,9 @@ from rvc.contract import (
     encode,
 )
 from rvc.errors import ArtifactCorrupt, StoreUnavailable
+from rvc.store import FolderStore
+from rvc_inference import files
+from rvc_inference.results import ResultsFolder
 from tests.fixtures.programs import eventually
 from tests.fixtures.sounds import voice_like
 from tests.inference.servers import Copier, Server, request, serving
@@ -220,12 +226,12 @@ def test_the_next_server_redoes_nothing_that_is_done(server, copier, claim, batc
     first = server.ended("u1")
     (claim / "out/b.wav").write_bytes(b"damaged")
     kept = (claim / "out/a.wav").stat().st_mtime_ns
-    files = server.worker.files.copy()
+    counted = server.worker.files.copy()
 
     with serving(lambda *_: copier, tmp_path / "next") as following:
         following.put("u1", wanted)
         assert following.ended("u1") == first
-        assert following.worker.files["Succeeded"] == 1, files
+        assert following.worker.files["Succeeded"] == 1, counted
     assert (claim / "out/a.wav").stat().st_mtime_ns == kept
     assert soundfile.info(claim / "out/b.wav").frames == 17600
 
@@ -366,3 +372,49 @@ def test_many_requests_at_once_are_one_conversion(server, copier, claim):
     copier.gate.set()
     server.ended("u1")
     assert server.worker.files["Succeeded"] == 1
+
+
+def unreliable(operation: Callable[..., Any], failures: int) -> Callable[..., Any]:
+    """The operation, which fails so many times in a row before it works."""
+    left = itertools.cycle([*[False] * failures, True])
+
+    def attempt(*arguments: object) -> object:
+        if not next(left):
+            raise StoreUnavailable("no answer")
+        return operation(*arguments)
+
+    return attempt
+
+
+def test_notes_on_the_file_under_way_are_tried_again(server, copier, claim, monkeypatch):
+    monkeypatch.setattr(files, "FIRST_PAUSE_SECONDS", 0.0)
+    for method in ("note_begun", "forget_begun"):
+        monkeypatch.setattr(ResultsFolder, method, unreliable(getattr(ResultsFolder, method), 3))
+    soundfile.write(claim / "a.wav", voice_like(1, 200), 16000)
+    copier.gate.set()
+    server.put("u1", request(object="pvc://data/a.wav"))
+    assert server.ended("u1").state is ConversionState.FINISHED
+    assert server.worker.files["Succeeded"] == 1
+    assert not (claim / "out/_conversion/u1/begun.json").exists()
+
+
+def test_a_note_that_cannot_be_taken_back_costs_no_outcome(server, copier, claim, batch, monkeypatch):
+    monkeypatch.setattr(files, "FIRST_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(ResultsFolder, "forget_begun", unreliable(lambda folder: None, 10**6))
+    copier.gate.set()
+    server.put("u1", request(prefix="pvc://data/in/"))
+    status = server.ended("u1")
+    assert (status.state, status.files.succeeded) == (ConversionState.FINISHED, 3)
+
+
+def test_a_look_at_what_is_done_is_tried_again(server, copier, claim, batch, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "FIRST_PAUSE_SECONDS", 0.0)
+    copier.gate.set()
+    wanted = request(prefix="pvc://data/in/")
+    server.put("u1", wanted)
+    first = server.ended("u1")
+    with serving(lambda *_: copier, tmp_path / "next") as following:
+        monkeypatch.setattr(FolderStore, "stat", unreliable(FolderStore.stat, 3))
+        following.put("u1", wanted)
+        assert following.ended("u1") == first
+        assert following.worker.files["Succeeded"] == 0
