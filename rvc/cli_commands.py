@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from rvc.contract import AudioFormat, Progress, TrainingSettings
 from rvc.convert import Converter
 from rvc.dataset import AUDIO_SUFFIXES
 from rvc.device import open_device
-from rvc.errors import InvalidAudio, InvalidConfiguration, ObjectNotFound
+from rvc.errors import InvalidAudio, InvalidConfiguration, ObjectNotFound, PermissionDenied
 from rvc.tiles import MEDIAN_F0
 from rvc.train import train_voice
 from rvc.voice import VoiceManifest, open_voice
@@ -77,7 +78,7 @@ def convert(chosen: argparse.Namespace) -> None:
     """`rvc convert VOICE INPUT OUTPUT`. A bad recording of a folder is reported and does not stop the
     others."""
     parameters = conversion_parameters(chosen)
-    jobs = list(_jobs(chosen))
+    jobs = _jobs(chosen)
     voice = open_voice(chosen.voice)
     converter = Converter(voice, chosen.base_models, open_device(chosen.device))
     done: list[dict[str, Any]] = []
@@ -88,7 +89,7 @@ def convert(chosen: argparse.Namespace) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 report = converter.convert(source, target, parameters, _format(chosen, target), Path(scratch))
-            except InvalidAudio as error:
+            except (InvalidAudio, ObjectNotFound, PermissionDenied) as error:
                 if not chosen.input.is_dir():
                     raise
                 failed.append({"input": str(source), "reason": error.reason, "message": str(error)})
@@ -127,24 +128,56 @@ _TELLING_SEMITONES = 4.0
 _FORMATS = {f".{name.lower()}": name for name in AudioFormat}
 
 
-def _jobs(chosen: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
-    """(recording, converted file) for all recordings that were asked for."""
+def _jobs(chosen: argparse.Namespace) -> list[tuple[Path, Path]]:
+    """(recording, converted file) for all recordings that were asked for, none of which is overwritten."""
     if not chosen.input.exists():
         raise ObjectNotFound(f"{chosen.input} does not exist; name a recording or a folder of recordings")
-    if not chosen.input.is_dir():
-        yield chosen.input, chosen.output
-        return
+    jobs = _folder_jobs(chosen) if chosen.input.is_dir() else [(chosen.input, chosen.output)]
+    sources = {source.resolve() for source, _ in jobs}
+    for _, target in jobs:
+        if target.resolve() in sources:
+            raise InvalidConfiguration(
+                f"{target} is a recording and would be overwritten; name another output"
+            )
+        if target.is_dir():
+            raise InvalidConfiguration(f"{target} is a folder; name a file to write to")
+        _require_writable(target.parent)
+    return jobs
+
+
+def _folder_jobs(chosen: argparse.Namespace) -> list[tuple[Path, Path]]:
     suffix = f".{(chosen.format or AudioFormat.WAV).lower()}"
-    recordings = [path for path in sorted(chosen.input.rglob("*")) if path.suffix.lower() in AUDIO_SUFFIXES]
+    recordings = [path for path in sorted(chosen.input.rglob("*")) if _is_input(path, chosen)]
     if not recordings:
         raise ObjectNotFound(f"no recordings in {chosen.input}; put wav, flac, mp3, ogg or m4a files there")
     targets = [chosen.output / path.relative_to(chosen.input).with_suffix(suffix) for path in recordings]
+    counts = Counter(targets)
     for path, target in zip(recordings, targets, strict=True):
-        if targets.count(target) > 1:
+        if counts[target] > 1:
             raise InvalidConfiguration(
                 f"two recordings would both become {target}; rename one of them (such as {path})"
             )
-        yield path, target
+    return list(zip(recordings, targets, strict=True))
+
+
+def _is_input(path: Path, chosen: argparse.Namespace) -> bool:
+    """Whether a path below the input folder is a recording, rather than hidden or converted earlier."""
+    if path.suffix.lower() not in AUDIO_SUFFIXES or not path.is_file():
+        return False
+    if any(part.startswith(".") for part in path.relative_to(chosen.input).parts):
+        return False
+    source, output = chosen.input.resolve(), chosen.output.resolve()
+    return source not in output.parents or output not in path.resolve().parents
+
+
+def _require_writable(folder: Path) -> None:
+    """Raise before hours of work what would be raised after them."""
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise InvalidConfiguration(f"{folder} is a file; name a folder to write to")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionDenied(f"{folder} may not be written to; check its owner and mode")
 
 
 def _format(chosen: argparse.Namespace, target: Path) -> AudioFormat:

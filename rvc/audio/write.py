@@ -74,14 +74,17 @@ class AudioWriter:
 
     def close(self) -> None:
         """Finish the file, verify its length, give it its name; raises `StoreUnavailable` if it is wrong."""
-        self._file.close()
-        written = soundfile.info(self._temporary).frames if self.frames else 0
-        if written != self.frames:
-            self._temporary.unlink()
-            raise StoreUnavailable(
-                f"{self.path} has {written} of {self.frames} frames after writing; check the disk, try again"
-            )
-        self._temporary.replace(self.path)
+        try:
+            self._file.close()
+            written = soundfile.info(self._temporary).frames if self.frames else 0
+            if written != self.frames:
+                raise StoreUnavailable(
+                    f"{self.path} has {written} of {self.frames} frames after writing; check the disk, try "
+                    "again"
+                )
+            self._temporary.replace(self.path)
+        finally:
+            self._temporary.unlink(missing_ok=True)
 
     def discard(self) -> None:
         """Give up: remove what was written."""

@@ -18,8 +18,8 @@ _TABLE: dict[int, tuple[type[RvcError], str]] = {
     errno.ENOENT: (ObjectNotFound, "put it there or correct the URI"),
     errno.ENOTDIR: (ObjectNotFound, "a part of the path is a file; correct the URI"),
     errno.EISDIR: (ObjectNotFound, "it is a folder; name a file, or a prefix that ends in '/'"),
-    errno.EACCES: (PermissionDenied, "let user and group of the pod (10001) read and write there"),
-    errno.EPERM: (PermissionDenied, "let user and group of the pod (10001) read and write there"),
+    errno.EACCES: (PermissionDenied, "let its user (in a pod: user and group 10001) read and write there"),
+    errno.EPERM: (PermissionDenied, "let its user (in a pod: user and group 10001) read and write there"),
     errno.EROFS: (PermissionDenied, "the volume is mounted read-only; use one that can be written"),
     errno.EEXIST: (InvalidConfiguration, "a file has the name of this folder; choose another name"),
     errno.ENAMETOOLONG: (InvalidConfiguration, "shorten the name"),
@@ -38,5 +38,10 @@ def store_errors(uri: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kind, advice = _TABLE.get(error.errno or 0, _OTHERWISE)
-        raise kind(f"{uri}: {error.strerror or error}; {advice}") from error
+        raise from_os_error(error, uri) from error
+
+
+def from_os_error(error: OSError, place: object) -> RvcError:
+    """The error of `rvc.errors` for one that concerns the file, folder or URI `place`."""
+    kind, advice = _TABLE.get(error.errno or 0, _OTHERWISE)
+    return kind(f"{place}: {error.strerror or error}; {advice}")

@@ -72,3 +72,12 @@ def test_mp3_has_nine_rates(tmp_path):
     with pytest.raises(InvalidConfiguration, match="44100"):
         AudioWriter(tmp_path / "out.mp3", 40000, AudioFormat.MP3)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_cannot_be_taken_leaves_nothing_behind(tmp_path):
+    (tmp_path / "out.wav").mkdir()
+    writer = AudioWriter(tmp_path / "out.wav", 40000, AudioFormat.WAV)
+    writer.write(noise(1000))
+    with pytest.raises(IsADirectoryError):
+        writer.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["out.wav"]

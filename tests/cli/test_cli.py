@@ -6,12 +6,17 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
 
 from rvc.checkpoints import FolderCheckpoints
+from rvc.cli import _parser, main
+from rvc.cli_commands import _jobs
 from rvc.contract import ExitCode
+from rvc.convert import ConversionReport, Converter
+from rvc.errors import InvalidConfiguration
 from tests.train.recordings import write_bad_recordings, write_recordings
 
 QUICK = ("--epochs", "1", "--batch-size", "4", "--sample-rate", "16000", "--precision", "fp32")
@@ -93,6 +98,77 @@ def test_recordings_that_would_become_one_file_are_refused(voice: Path, tmp_path
     done = rvc("convert", voice, tmp_path, tmp_path / "out")
     assert done.returncode == ExitCode.CONFIGURATION_INVALID
     assert "would both become" in done.stderr
+
+
+def test_a_recording_that_goes_away_is_one_bad_file(
+    voice: Path,
+    base_models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = write_recordings(tmp_path / "in", seconds=1.0)
+    convert = Converter.convert
+
+    def remove_first(converter: Converter, input: Path, *arguments: Any) -> ConversionReport:
+        if input.name == "a.wav":
+            input.unlink()
+        return convert(converter, input, *arguments)
+
+    monkeypatch.setattr(Converter, "convert", remove_first)
+    code = main(
+        ["convert", *map(str, (voice, source, tmp_path / "out", "--base-models", base_models)), "--json"]
+    )
+    assert code == ExitCode.DATASET_INVALID
+    result = json.loads(capsys.readouterr().out)
+    assert [one["reason"] for one in result["failed"]] == ["ObjectNotFound"]
+    assert len(result["converted"]) == 2
+
+
+def jobs(*arguments: object) -> list[tuple[Path, Path]]:
+    return _jobs(_parser().parse_args(["convert", "novoice", *map(str, arguments)]))
+
+
+def test_of_a_folder_hidden_files_and_what_was_converted_earlier_are_left_out(tmp_path: Path) -> None:
+    for name in ("a.wav", "._a.wav", ".trash/b.wav", "out/a.wav", "more/c.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "folder.wav").mkdir()
+    found = jobs(tmp_path, tmp_path / "out", "--format", "ogg")
+    assert found == [
+        (tmp_path / name, tmp_path / "out" / Path(name).with_suffix(".ogg"))
+        for name in ("a.wav", "more/c.wav")
+    ]
+    assert len(jobs(tmp_path / "out", tmp_path, "--format", "ogg")) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "message"),
+    [
+        ("recs", "recs", "would be overwritten"),
+        ("recs/a.wav", "recs/a.wav", "would be overwritten"),
+        ("recs/a.wav", "link.wav", "would be overwritten"),
+        ("recs/a.wav", "recs", "is a folder; name a file"),
+        ("recs/a.wav", "recs/a.wav/x.wav", "is a file; name a folder"),
+        ("recs", "link.wav", "is a file; name a folder"),
+    ],
+)
+def test_outputs_that_cannot_be_are_refused_before_the_work(
+    tmp_path: Path, source: str, target: str, message: str
+) -> None:
+    (tmp_path / "recs").mkdir()
+    (tmp_path / "recs" / "a.wav").touch()
+    (tmp_path / "link.wav").symlink_to("recs/a.wav")
+    with pytest.raises(InvalidConfiguration, match=message):
+        jobs(tmp_path / source, tmp_path / target)
+
+
+def test_an_error_of_the_system_is_a_line_and_an_exit_code(dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "voice").touch()
+    done = rvc("train", dataset, tmp_path / "voice")
+    assert done.returncode == ExitCode.CONFIGURATION_INVALID
+    assert "a file has the name of this folder" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
