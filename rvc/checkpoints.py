@@ -28,6 +28,10 @@ _NAME = re.compile(r"epoch-(\d{8})-([0-9a-f]{64})\.checkpoint")
 class CheckpointStore(Protocol):
     """Where an attempt leaves its checkpoints for the next one."""
 
+    @property
+    def starting_over(self) -> str:
+        """What a person does to train from the beginning, for messages."""
+
     def latest(self) -> Path | None:
         """The newest checkpoint, verified, or None if there is none."""
 
@@ -53,26 +57,27 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     torch.save({"format": _FORMAT, **vars(checkpoint)}, path)
 
 
-def read_checkpoint(path: Path, identity: str, device: torch.device) -> Checkpoint:
+def read_checkpoint(path: Path, identity: str, device: torch.device, starting_over: str) -> Checkpoint:
     """Read a checkpoint of the training `identity`. Nothing in it is executed.
 
-    Raises ArtifactCorrupt for a file that is damaged, no checkpoint, or another training's.
+    Raises ArtifactCorrupt for a file that is damaged, no checkpoint, or another training's; the message ends
+    with `starting_over`.
     """
     try:
         content = torch.load(path, map_location=device, weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
         raise ArtifactCorrupt(
-            f"the checkpoint {path.name} cannot be read ({type(error).__name__}); delete it to go on from "
-            "the "
-            "one before, or delete all checkpoints to train from the beginning"
+            f"the checkpoint {path.name} cannot be read ({type(error).__name__}); to train from the "
+            f"beginning, {starting_over}"
         ) from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise ArtifactCorrupt(f"{path.name} is not a checkpoint of this release; delete it to train anew")
+        raise ArtifactCorrupt(
+            f"{path.name} is not a checkpoint of this release; to train from the beginning, {starting_over}"
+        )
     if content["identity"] != identity:
         raise ArtifactCorrupt(
             f"the checkpoint {path.name} belongs to another training (recordings, base models or settings "
-            "differ); "
-            "delete the checkpoints to train from the beginning"
+            f"differ); to train from the beginning, {starting_over}"
         )
     return Checkpoint(identity, content["epochs_done"], content["run"], content["losses"])
 
@@ -83,6 +88,11 @@ class FolderCheckpoints:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def starting_over(self) -> str:
+        """What a person does to train from the beginning."""
+        return f"delete {self._folder}"
 
     def latest(self) -> Path | None:
         """The newest checkpoint. Raises ArtifactCorrupt if it is not what was saved."""

@@ -38,8 +38,10 @@ from rvc.errors import (
     RvcError,
     StoreUnavailable,
     Terminated,
+    TrainingFailed,
 )
 from rvc.pod import limit_threads
+from rvc.store.failures import from_os_error
 
 EXIT_CODES: dict[type[RvcError], ExitCode] = {
     InvalidDataset: ExitCode.DATASET_INVALID,
@@ -49,6 +51,7 @@ EXIT_CODES: dict[type[RvcError], ExitCode] = {
     ArtifactCorrupt: ExitCode.CONFIGURATION_INVALID,
     PermissionDenied: ExitCode.PERMISSION_DENIED,
     StoreUnavailable: ExitCode.STORE_UNAVAILABLE,
+    TrainingFailed: ExitCode.CONFIGURATION_INVALID,
     AcceleratorError: ExitCode.ACCELERATOR_ERROR,
     Terminated: ExitCode.TERMINATED,
 }
@@ -76,13 +79,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         getattr(cli_commands, chosen.run)(chosen)
     except RvcError as error:
-        message = " ".join(str(error).split())
-        sys.stderr.write(f"rvc: {message} ({error.reason})\n")
-        return EXIT_CODES.get(type(error), ExitCode.INTERNAL_ERROR)
+        return _tell(error)
+    except OSError as error:
+        return _tell(from_os_error(error, error.filename or chosen.run))
     except KeyboardInterrupt:
         sys.stderr.write("rvc: interrupted\n")
         return ExitCode.TERMINATED
     return ExitCode.DONE
+
+
+def _tell(error: RvcError) -> ExitCode:
+    message = " ".join(str(error).split())
+    sys.stderr.write(f"rvc: {message} ({error.reason})\n")
+    return EXIT_CODES.get(type(error), ExitCode.INTERNAL_ERROR)
 
 
 def _parser() -> _Parser:

@@ -14,7 +14,7 @@ import torch
 from rvc.architectures import TrainingRun
 from rvc.checkpoints import Checkpoint, CheckpointStore, read_checkpoint, write_checkpoint
 from rvc.contract import TrainingSettings
-from rvc.errors import RvcError, Terminated
+from rvc.errors import Terminated, TrainingFailed
 from rvc.progress import ProgressReporter
 
 log = logging.getLogger(__name__)
@@ -42,12 +42,12 @@ def run_epochs(
 ) -> Mapping[str, float]:
     """Run all epochs that are left; returns the mean losses of the last one.
 
-    Raises Terminated, after saving, when it is told to stop, and ArtifactCorrupt for a checkpoint to go on
-    from that is damaged or another training's.
+    Raises Terminated, after saving, when it is told to stop, ArtifactCorrupt for a checkpoint to go on from
+    that is damaged or another training's, and TrainingFailed, without saving, when losses are no numbers.
     """
     losses = EpochLosses()
     if (latest := interruption.checkpoints.latest()) is not None:
-        found = read_checkpoint(latest, interruption.identity, device)
+        found = read_checkpoint(latest, interruption.identity, device, interruption.checkpoints.starting_over)
         run.load_state_dict(found.run)
         losses.load_state_dict(found.losses)
         log.info("training goes on after epoch %d, step %d", found.epochs_done, run.steps_done)
@@ -71,6 +71,7 @@ def run_epochs(
 
 def _save(run: TrainingRun, losses: EpochLosses, interruption: Interruption) -> None:
     epochs_done = run.steps_done // run.steps_per_epoch
+    losses.require_finite(epochs_done + 1)
     path = interruption.scratch / "training.checkpoint"
     write_checkpoint(
         Checkpoint(interruption.identity, epochs_done, run.state_dict(), losses.state_dict()), path
@@ -98,16 +99,21 @@ class EpochLosses:
         self._steps += 1
 
     def end_epoch(self, epoch: int) -> dict[str, float]:
-        """The means since the last call. Raises RvcError if one is no number: the weights are lost then."""
+        """The means since the last call. Raises TrainingFailed as `require_finite` does."""
+        self.require_finite(epoch)
         self.last = {name: float(total) / self._steps for name, total in self._sums.items()}
         self._sums, self._steps = {}, 0
-        if not all(map(math.isfinite, self.last.values())):
-            raise RvcError(
-                f"training diverged in epoch {epoch} (losses {self.last}); try precision FP32 or a larger "
+        return self.last
+
+    def require_finite(self, epoch: int) -> None:
+        """Raise TrainingFailed if a loss was no number: the weights are lost then."""
+        sums = {name: float(total) for name, total in self._sums.items()}
+        if not all(map(math.isfinite, sums.values())):
+            raise TrainingFailed(
+                f"training diverged in epoch {epoch} (sums of losses {sums}); try precision FP32 or a larger "
                 "batchSize",
                 reason="TrainingDiverged",
             )
-        return self.last
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""

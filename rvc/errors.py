@@ -36,6 +36,12 @@ class InvalidConfiguration(RvcError):
     reason = "ConfigurationInvalid"
 
 
+class TrainingFailed(RvcError):
+    """Training came to no voice, and with the same settings would come to none again. Final."""
+
+    reason = "TrainingFailed"
+
+
 class ArtifactCorrupt(RvcError):
     """A file is not what its manifest says. Never loaded."""
 

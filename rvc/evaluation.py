@@ -9,7 +9,7 @@ import torch
 
 from rvc.architectures import FRAMES_PER_ROW, FRAMES_PER_SECOND, Architecture, TrainingSet, Window
 from rvc.audio.mel import slaney_mel_filters
-from rvc.errors import RvcError
+from rvc.errors import TrainingFailed
 from rvc.signal import Floats, interpolate_unvoiced, phase_at_frames
 from rvc.tiles import synthesizer_tensors
 
@@ -28,7 +28,7 @@ def reconstruction_distance(
     """Mean difference in dB between mel spectrograms of recordings and of the voice speaking from their
     features.
 
-    Raises RvcError if the voice gives what is not sound.
+    Raises TrainingFailed if the voice gives what is not sound.
     """
     rate = dataset.sample_rate_hertz
     synthesizer = architecture.load(synthesizer_tensors(tensors), rate, device)
@@ -48,7 +48,7 @@ def reconstruction_distance(
     spoken = synthesizer.synthesize(window)
     recorded = dataset.audio[: len(spoken)]
     if not np.isfinite(spoken).all() or np.abs(spoken).max() < 1e-4:
-        raise RvcError(
+        raise TrainingFailed(
             "the trained voice gives no sound; train again, with precision FP32", reason="VoiceIsSilent"
         )
     return round(mel_distance_decibels(spoken, recorded, rate), 2)

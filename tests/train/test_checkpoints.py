@@ -20,15 +20,17 @@ def saved(folder: Path, epochs_done: int = 1) -> Path:
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    found = read_checkpoint(saved(tmp_path), "sha256:aa", CPU)
+    found = read_checkpoint(saved(tmp_path), "sha256:aa", CPU, "delete all")
     assert found.epochs_done == 1
     assert torch.equal(found.run["weights"], torch.arange(5.0))
     assert found.losses == {"steps": 3}
 
 
 def test_another_trainings_checkpoint_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactCorrupt, match="belongs to another training"):
-        read_checkpoint(saved(tmp_path), "sha256:bb", CPU)
+    with pytest.raises(
+        ArtifactCorrupt, match=r"belongs to another training .* from the beginning, delete all$"
+    ):
+        read_checkpoint(saved(tmp_path), "sha256:bb", CPU, "delete all")
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 and so on"])
@@ -36,14 +38,14 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> Non
     path = tmp_path / "x.checkpoint"
     path.write_bytes(content)
     with pytest.raises(ArtifactCorrupt, match=r"x\.checkpoint cannot be read"):
-        read_checkpoint(path, "sha256:aa", CPU)
+        read_checkpoint(path, "sha256:aa", CPU, "delete all")
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.checkpoint"
     torch.save({"model": torch.zeros(2)}, path)
     with pytest.raises(ArtifactCorrupt, match="not a checkpoint of this release"):
-        read_checkpoint(path, "sha256:aa", CPU)
+        read_checkpoint(path, "sha256:aa", CPU, "delete all")
 
 
 def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
@@ -54,7 +56,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
     path = tmp_path / "x.checkpoint"
     torch.save({"format": 1, "run": Evil()}, path)
     with pytest.raises(ArtifactCorrupt):
-        read_checkpoint(path, "sha256:aa", CPU)
+        read_checkpoint(path, "sha256:aa", CPU, "delete all")
     assert not (tmp_path / "ran").exists()
 
 
@@ -64,9 +66,10 @@ def test_a_folder_gives_the_newest_and_keeps_two(tmp_path: Path) -> None:
     for epochs_done in (1, 2, 10):
         store.save(saved(tmp_path, epochs_done), epochs_done)
     assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+    assert store.starting_over == f"delete {tmp_path / 'checkpoints'}"
     latest = store.latest()
     assert latest is not None
-    assert read_checkpoint(latest, "sha256:aa", CPU).epochs_done == 10
+    assert read_checkpoint(latest, "sha256:aa", CPU, "delete all").epochs_done == 10
 
 
 def test_a_damaged_newest_checkpoint_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from rvc.contract import Architecture, Device, ExitCode
 from rvc.errors import RvcError
+from rvc.store.keys import TEMPORARY_PREFIX
 from rvc_trainer.attempt import run_attempt
 from rvc_trainer.outcome import exit_code
 from tests.fixtures.base_models import base_models
@@ -96,3 +97,12 @@ def test_a_stop_while_fetching_ends_the_attempt(claim, tmp_path):
     with pytest.raises(RvcError) as caught:
         run_attempt(request(), tmp_path / "scratch", lambda _: None, lambda: True)
     assert exit_code(caught.value) == ExitCode.TERMINATED
+
+
+def test_what_a_killed_attempt_left_half_uploaded_is_removed(claim, tmp_path):
+    folder = claim / "voices/demo/ann/0123456789/checkpoints/batch-2"
+    folder.mkdir(parents=True)
+    (folder / f"{TEMPORARY_PREFIX}x").write_bytes(b"half")
+    (folder / "00000001.json").write_bytes(b"whole")
+    attempt(tmp_path)
+    assert [path.name for path in folder.iterdir()] == ["00000001.json"]

@@ -24,7 +24,7 @@ def store(claim) -> FolderStore:
 @pytest.fixture
 def checkpoints(store, tmp_path) -> StoreCheckpoints:
     (tmp_path / "scratch").mkdir()
-    return StoreCheckpoints(store, PREFIX, tmp_path / "scratch")
+    return StoreCheckpoints(store, PREFIX, tmp_path / "scratch", "pvc://claim/voice/checkpoints/")
 
 
 def save(checkpoints: StoreCheckpoints, tmp_path: Path, epoch: int, content: bytes) -> None:
@@ -39,6 +39,8 @@ def names(claim: Path) -> list[str]:
 
 def test_there_is_none_at_first(checkpoints):
     assert checkpoints.latest() is None
+    assert "spec.dataset.revision" in checkpoints.starting_over
+    assert checkpoints.starting_over.endswith("pvc://claim/voice/checkpoints/")
 
 
 def test_the_last_two_are_kept(checkpoints, claim, tmp_path):

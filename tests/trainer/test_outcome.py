@@ -23,6 +23,7 @@ def test_every_kind_of_error_has_an_exit_code():
         (errors.InvalidDataset("x"), 10),
         (errors.ObjectNotFound("x"), 10),
         (errors.InvalidConfiguration("x"), 11),
+        (errors.TrainingFailed("x"), 11),
         (errors.PermissionDenied("x"), 12),
         (errors.StoreUnavailable("x"), 13),
         (errors.AcceleratorError("x"), 14),

@@ -7,6 +7,7 @@ voice is published once and its manifest last, and an attempt at a published rev
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,8 +34,9 @@ def run_attempt(
 
     Raises the errors of `rvc.errors`; `Terminated` when `stop` became true, after a checkpoint was saved.
     """
-    # 1. An earlier attempt may have published and died before it could say so.
+    # 1. An earlier attempt may have died in an upload, or after publishing, before it could say so.
     store, prefix = open_store(request.artifact_uri, request.store)
+    store.sweep(prefix, older_than=time.time())
     all_checkpoints = f"{prefix}checkpoints/"
     published = find_published(store, prefix)
     if published is not None:
@@ -66,7 +68,9 @@ def run_attempt(
             base_models=base_models,
             device=device,
             on_progress=on_progress,
-            checkpoints=StoreCheckpoints(store, batch, scratch / "checkpoints"),
+            checkpoints=StoreCheckpoints(
+                store, batch, scratch / "checkpoints", f"{request.artifact_uri}checkpoints/"
+            ),
             stop=stop,
             consent=request.consent,
         )

@@ -34,12 +34,21 @@ class CheckpointRecord(Struct, frozen=True, rename="camel", forbid_unknown_field
 
 
 class StoreCheckpoints:
-    """The checkpoints of one training, below `prefix` (ends in `/`); copies are fetched into `scratch`."""
+    """The checkpoints of one training, below `prefix` (ends in `/`); copies are fetched into `scratch`.
 
-    def __init__(self, store: Store, prefix: str, scratch: Path) -> None:
+    `uri` is what people call the folder of all checkpoints.
+    """
+
+    def __init__(self, store: Store, prefix: str, scratch: Path, uri: str) -> None:
         self._store = store
         self._prefix = prefix
         self._scratch = scratch
+        self._uri = uri
+
+    @property
+    def starting_over(self) -> str:
+        """What a person does to train from the beginning."""
+        return f"change spec.dataset.revision, or delete the checkpoints in {self._uri}"
 
     def latest(self) -> Path | None:
         """A verified local copy of the newest checkpoint that is whole, None when there is none."""

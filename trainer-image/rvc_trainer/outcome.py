@@ -17,6 +17,7 @@ EXIT_CODES: tuple[tuple[type[errors.RvcError], ExitCode], ...] = (
     (errors.InvalidAudio, ExitCode.DATASET_INVALID),
     (errors.ObjectNotFound, ExitCode.DATASET_INVALID),
     (errors.InvalidConfiguration, ExitCode.CONFIGURATION_INVALID),
+    (errors.TrainingFailed, ExitCode.CONFIGURATION_INVALID),
     (errors.ArtifactCorrupt, ExitCode.CONFIGURATION_INVALID),
     (errors.ObjectExists, ExitCode.CONFIGURATION_INVALID),
     (errors.PermissionDenied, ExitCode.PERMISSION_DENIED),
