@@ -77,7 +77,7 @@ def speaker_vector(encoder: SpeakerEncoder, paths: Iterable[Path]) -> np.ndarray
     """Mean d-vector [256] of several recordings."""
     vectors = [encoder(librosa.load(path, sr=RATE_HERTZ, mono=True)[0]) for path in paths]
     mean = np.mean(vectors, axis=0)
-    return mean / np.linalg.norm(mean)
+    return np.asarray(mean / np.linalg.norm(mean))
 
 
 def _without_pauses(audio: np.ndarray) -> np.ndarray:
