@@ -1,0 +1,70 @@
+import io
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from rvc.errors import ArtifactCorrupt, ObjectNotFound
+from rvc.safe_pickle import UNSAFE_PICKLE, load_torch_file
+
+
+class Caller:
+    """What a pickle can do: call any function with any arguments when it is read."""
+
+    def __init__(self, function, *arguments) -> None:
+        self.call = (function, arguments)
+
+    def __reduce__(self):
+        return self.call
+
+
+def torch_file(content: object, zipped: bool = True) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer, _use_new_zipfile_serialization=zipped)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_tensors_and_values_come_out_as_they_went_in(tmp_path, zipped):
+    content = {"weight": {"w": torch.arange(6.0).reshape(2, 3).half()}, "config": [1, "1", [2, 3]], "f0": 1}
+    path = tmp_path / "voice.pth"
+    path.write_bytes(torch_file(content, zipped))
+    for source in (path, path.read_bytes()):
+        read = load_torch_file(source)
+        torch.testing.assert_close(read.pop("weight"), content["weight"])
+        assert read == {"config": [1, "1", [2, 3]], "f0": 1}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize(
+    ("function", "name"), [(os.system, f"{os.name}.system"), (eval, "eval"), (Path, "pathlib")]
+)
+def test_a_file_that_calls_something_is_refused_by_name_and_runs_nothing(tmp_path, function, name, zipped):
+    trace = tmp_path / "trace"
+    command = f"touch {trace}" if function is os.system else f"open({str(trace)!r}, 'w')"
+    path = tmp_path / "evil.pth"
+    path.write_bytes(torch_file({"weight": {}, "info": Caller(function, command)}, zipped))
+    with pytest.raises(ArtifactCorrupt, match=rf"evil\.pth refers to {name}") as refusal:
+        load_torch_file(path)
+    assert refusal.value.reason == UNSAFE_PICKLE
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("size", [0, 4, 300, -1])
+def test_a_damaged_file_says_so_without_advice_to_trust_it(size):
+    whole = torch_file({"w": torch.zeros(100)})
+    with pytest.raises(ArtifactCorrupt, match=r"cut\.pth is no PyTorch file, or damaged") as refusal:
+        load_torch_file(whole[:size], "cut.pth")
+    assert refusal.value.reason == ArtifactCorrupt.reason
+    assert "weights_only" not in str(refusal.value)
+
+
+def test_other_content_and_absent_files_are_told_apart(tmp_path):
+    with pytest.raises(ArtifactCorrupt, match="list, not named tensors"):
+        load_torch_file(torch_file([torch.zeros(1)]))
+    with pytest.raises(ArtifactCorrupt, match="no PyTorch file"):
+        load_torch_file(pickle.dumps("text", protocol=2))
+    with pytest.raises(ObjectNotFound, match=r"no\.pth does not exist"):
+        load_torch_file(tmp_path / "no.pth")
