@@ -197,15 +197,22 @@ def _pitch_hint(report: dict[str, Any], manifest: VoiceManifest) -> str:
     )
 
 
+def _learnt_from(manifest: VoiceManifest) -> str:
+    if manifest.dataset is None or manifest.parameters is None:
+        return "trained elsewhere: " + ", ".join(f"{name} {value}" for name, value in manifest.origin.items())
+    return (
+        f"learnt from {manifest.dataset.seconds / 60:.1f} minutes of speech in {manifest.dataset.clips} "
+        f"clips, {manifest.parameters.epochs} epochs, at a median F0 of "
+        f"{manifest.statistics.get(MEDIAN_F0, 0):.0f} Hz"
+    )
+
+
 def _print_voice(manifest: VoiceManifest, chosen: argparse.Namespace) -> None:
     metrics = ", ".join(f"{name} {value:.4g}" for name, value in manifest.metrics.items())
-    dataset = manifest.dataset
     lines = [
         f"{manifest.name}: {manifest.architecture} at {manifest.sample_rate_hertz} Hz, "
         f"{manifest.content_encoder.name}, {manifest.pitch_method}",
-        f"learnt from {dataset.seconds / 60:.1f} minutes of speech in {dataset.clips} clips, "
-        f"{manifest.parameters.epochs} epochs, at a median F0 of {manifest.statistics.get(MEDIAN_F0, 0):.0f} "
-        "Hz",
+        _learnt_from(manifest),
         metrics,
     ]
     _print(msgspec.to_builtins(manifest), lines, chosen)

@@ -174,6 +174,14 @@ class TrainingSettings(_Json, frozen=True):
     save_every_epochs: Annotated[int, Meta(ge=1)] = 10
     seed: int = 0
     precision: Precision = Precision.AUTO
+    multi_speaker: bool = False
+    """Each folder in the dataset's folder is a speaker, counted from 0 in the order of their names."""
+    early_stopping_epochs: Annotated[int, Meta(ge=0)] = 0
+    """Stop when the held-out recordings sounded no better for so many epochs, and keep the best; 0: never."""
+    gradient_checkpointing: bool = False
+    """Compute activations twice instead of keeping them: for cards with little memory."""
+    tensor_board: bool = False
+    """Write event files for TensorBoard into the voice's folder."""
     base_models_uri: str = ""
 
 
@@ -238,6 +246,10 @@ class ConversionParameters(_Json, frozen=True):
     """`spec.parameters` of a Conversion; the defaults are those of the original WebUI."""
 
     transpose_semitones: Annotated[int, Meta(ge=-36, le=36)] = 0
+    automatic_transpose: bool = False
+    """First bring the median F0 of the recording to the voice's own, in whole semitones; the transposition
+    above comes on top."""
+    formant_shift_cents: Annotated[int, Meta(ge=-1200, le=1200)] = 0
     pitch_method: PitchMethod = PitchMethod.AUTO
     index_rate_percent: Annotated[int, Meta(ge=0, le=100)] = 75
     protect_percent: Annotated[int, Meta(ge=0, le=50)] = 33

@@ -67,7 +67,7 @@ class Converter:
         self._base_models = base_models
         self._device = device
         self._encoder = load_content_encoder(manifest.content_encoder.name, base_models, device)
-        if self._encoder.digest != manifest.content_encoder.digest:
+        if manifest.content_encoder.digest not in (None, self._encoder.digest):
             raise InvalidConfiguration(
                 f"the voice {manifest.name} was trained with {manifest.content_encoder.name} "
                 f"{manifest.content_encoder.digest}, but the base models hold {self._encoder.digest}; "

@@ -7,10 +7,17 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from rvc.architectures import FRAMES_PER_ROW, FRAMES_PER_SECOND, Architecture, TrainingSet, Window
+from rvc.architectures import (
+    FRAMES_PER_ROW,
+    FRAMES_PER_SECOND,
+    Architecture,
+    Hyperparameters,
+    TrainingSet,
+    Window,
+)
 from rvc.audio.mel import slaney_mel_filters
 from rvc.errors import TrainingFailed
-from rvc.signal import Floats, interpolate_unvoiced, phase_at_frames
+from rvc.signal import Floats, interpolate_unvoiced
 from rvc.tiles import synthesizer_tensors
 
 _SECONDS = 20
@@ -22,6 +29,7 @@ _RANGE_DECIBELS = 60.0
 def reconstruction_distance(
     architecture: Architecture,
     tensors: Mapping[str, torch.Tensor],
+    hyperparameters: Hyperparameters,
     dataset: TrainingSet,
     device: torch.device,
 ) -> float:
@@ -31,16 +39,17 @@ def reconstruction_distance(
     Raises TrainingFailed if the voice gives what is not sound.
     """
     rate = dataset.sample_rate_hertz
-    synthesizer = architecture.load(synthesizer_tensors(tensors), rate, device)
+    synthesizer = architecture.load(synthesizer_tensors(tensors), rate, hyperparameters, device)
     rows = min(len(dataset.content), _SECONDS * FRAMES_PER_SECOND // FRAMES_PER_ROW)
     frames = rows * FRAMES_PER_ROW
     f0 = interpolate_unvoiced(dataset.f0_hertz[:frames])
+    voiced = dataset.f0_hertz[:frames] > 0
     window = Window(
         first_frame=0,
         content=synthesizer.expand_content(dataset.content[:rows].astype(np.float32)),
         f0_hertz=f0,
-        voiced=dataset.f0_hertz[:frames] > 0,
-        phase_cycles=phase_at_frames(f0),
+        voiced=voiced,
+        phase_cycles=synthesizer.excitation_phase(f0, voiced),
         loudness=dataset.loudness[:frames],
         speaker_id=0,
         seed=0,

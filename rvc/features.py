@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rvc.architectures import FRAMES_PER_ROW, ROWS_PER_SECOND, TrainingSet
+from rvc.architectures import FRAMES_PER_ROW, ROWS_PER_SECOND, Conventions, TrainingSet
 from rvc.audio import ANALYSIS_RATE_HERTZ, load_audio
 from rvc.content import ContentEncoder
 from rvc.dataset import Recording, Refusal, dataset_digest, require_enough
@@ -86,7 +86,7 @@ def prepare_training_set(
     extractor: Extractor,
     work_folder: Path,
     *,
-    standardize: bool,
+    conventions: Conventions,
     on_recording: Callable[[int], None],
 ) -> PreparedDataset:
     """Extract (or find again) the features of all recordings and join them.
@@ -110,7 +110,7 @@ def prepare_training_set(
     require_enough(rows / ROWS_PER_SECOND, len(recordings), refusals)
     digest = dataset_digest(recordings)
     training_set, content, level = _join(
-        usable, rows, extractor.sample_rate_hertz, work_folder, standardize, digest
+        usable, rows, extractor.sample_rate_hertz, work_folder, conventions.standardizes_content, digest
     )
     return PreparedDataset(training_set, content, level, len(recordings), tuple(refusals))
 
@@ -210,7 +210,9 @@ def _join(
         f0_hertz=np.concatenate(f0),
         loudness=level.standardize(np.concatenate(levels)[:, None])[:, 0],
         audio=audio,
-        clip_rows=np.concatenate(clip_rows),
+        clip_rows=(bounds := np.concatenate(clip_rows)),
+        clip_speakers=np.zeros(len(bounds) - 1, np.int64),
+        speakers=1,
         digest=digest,
     )
     return training_set, moments, level

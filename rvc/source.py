@@ -27,7 +27,6 @@ from rvc.signal import (
     interpolate_unvoiced,
     level_gain,
     median_filter_f0,
-    phase_at_frames,
     remove_rumble,
 )
 
@@ -48,7 +47,6 @@ class Source:
     f0_hertz: Floats
     """[frames], transposed, interpolated where unvoiced."""
     voiced: NDArray[np.bool_]
-    phase_cycles: NDArray[np.float64]
     levels: Floats
     """[frames] dB."""
     level_moments: Moments
@@ -90,7 +88,6 @@ def analyse(
         loudness_gain=loudness_gain,
         f0_hertz=f0,
         voiced=heard > 0,
-        phase_cycles=phase_at_frames(f0),
         levels=levels,
         level_moments=of_levels.result(),
         content=content,

@@ -19,7 +19,6 @@ from rvc.signal import Floats, Moments
 from rvc.source import Source
 from rvc.voice import Voice
 
-TILE_FRAMES = 1000
 _SYNTHESIZER_PREFIX = "synthesizer."
 """Of the tensors that are the architecture's own; the others are the statistics of the voice."""
 _CONTENT_MOMENTS = "content"
@@ -53,24 +52,28 @@ class VoiceTiles:
     """A loaded voice."""
 
     synthesizer: Synthesizer
-    index: RetrievalIndex
-    standardizes_content: bool
-    content_moments: Moments
-    level_moments: Moments
-    tile_frames: int = TILE_FRAMES
+    index: RetrievalIndex | None
+    content_moments: Moments | None
+    """None where content is used as the encoder gives it."""
+    level_moments: Moments | None
+    """None where the architecture does not look at loudness."""
 
     @classmethod
     def load(cls, voice: Voice, architecture: Architecture, device: torch.device) -> VoiceTiles:
         """Raises ArtifactCorrupt where the voice's tensors are not what they should be."""
         tensors = voice.tensors()
+        standardizes = architecture.conventions.standardizes_content
+        levels = architecture.conventions.levels_speech
         return cls(
             synthesizer=architecture.load(
-                synthesizer_tensors(tensors), voice.manifest.sample_rate_hertz, device
+                synthesizer_tensors(tensors),
+                voice.manifest.sample_rate_hertz,
+                voice.manifest.hyperparameters,
+                device,
             ),
             index=voice.index(),
-            standardizes_content=architecture.standardizes_content,
-            content_moments=_moments(tensors, _CONTENT_MOMENTS),
-            level_moments=_moments(tensors, _LEVEL_MOMENTS),
+            content_moments=_moments(tensors, _CONTENT_MOMENTS) if standardizes else None,
+            level_moments=_moments(tensors, _LEVEL_MOMENTS) if levels else None,
         )
 
     @property
@@ -80,13 +83,13 @@ class VoiceTiles:
 
     def synthesize(self, source: Source, settings: TileSettings) -> Iterator[Floats]:
         """The whole recording in the voice, [frames * rate / 100] samples in consecutive blocks."""
-        content = source.content_moments.shrunk(self.content_moments, _PRIOR_CONTENT_ROWS)
-        spread = Moments(0, source.level_moments.mean, self.level_moments.deviation)
-        level = source.level_moments.shrunk(spread, _PRIOR_LEVEL_FRAMES)
-        loudness = level.standardize(source.levels[:, None])[:, 0]
+        content = self._source_moments(source)
+        loudness = self._loudness(source)
+        phase = self.synthesizer.excitation_phase(source.f0_hertz, source.voiced)
+        tile_frames = self.synthesizer.tile_frames
         hop = self.sample_rate_hertz // FRAMES_PER_SECOND
-        for start in range(0, source.frames, self.tile_frames):
-            end = min(start + self.tile_frames, source.frames)
+        for start in range(0, source.frames, tile_frames):
+            end = min(start + tile_frames, source.frames)
             first = max(0, start - self.synthesizer.context_frames)
             last = min(source.frames, end + self.synthesizer.context_frames)
             window = Window(
@@ -94,7 +97,7 @@ class VoiceTiles:
                 content=self._content(source, first, last, content, settings),
                 f0_hertz=source.f0_hertz[first:last],
                 voiced=source.voiced[first:last],
-                phase_cycles=source.phase_cycles[first:last],
+                phase_cycles=phase[first:last],
                 loudness=loudness[first:last],
                 speaker_id=settings.speaker_id,
                 seed=_NOISE_SEED,
@@ -102,19 +105,31 @@ class VoiceTiles:
             sound = self.synthesizer.synthesize(window)
             yield sound[(start - first) * hop : (end - first) * hop]
 
+    def _source_moments(self, source: Source) -> Moments | None:
+        if self.content_moments is None:
+            return None
+        return source.content_moments.shrunk(self.content_moments, _PRIOR_CONTENT_ROWS)
+
+    def _loudness(self, source: Source) -> Floats:
+        if self.level_moments is None:
+            return source.levels
+        spread = Moments(0, source.level_moments.mean, self.level_moments.deviation)
+        level = source.level_moments.shrunk(spread, _PRIOR_LEVEL_FRAMES)
+        return level.standardize(source.levels[:, None])[:, 0]
+
     def _content(
-        self, source: Source, first: int, last: int, moments: Moments, settings: TileSettings
+        self, source: Source, first: int, last: int, moments: Moments | None, settings: TileSettings
     ) -> Floats:
         """Content of the frames [first, last), retrieved and protected."""
         # One row more on the right: frames between two rows need both.
         first_row = first // FRAMES_PER_ROW
         last_row = min(len(source.content), -(-last // FRAMES_PER_ROW) + 1)
         rows = source.content[first_row:last_row].astype(np.float32)
-        if self.standardizes_content:
+        if moments is not None:
             rows = moments.standardize(rows)
         inside = slice(first - first_row * FRAMES_PER_ROW, last - first_row * FRAMES_PER_ROW)
         spoken = self.synthesizer.expand_content(rows)[inside]
-        if not settings.index_rate:
+        if self.index is None or not settings.index_rate:
             return spoken
         retrieved = self.synthesizer.expand_content(self.index.mix(rows, settings.index_rate))[inside]
         if settings.protect >= _NO_PROTECTION:
@@ -124,11 +139,13 @@ class VoiceTiles:
 
 
 def voice_tensors(
-    synthesizer: Mapping[str, torch.Tensor], content: Moments, levels: Moments
+    synthesizer: Mapping[str, torch.Tensor], content: Moments | None, levels: Moments | None
 ) -> dict[str, torch.Tensor]:
     """All tensors of a voice file: the architecture's own and the speaker's statistics."""
     named = {f"{_SYNTHESIZER_PREFIX}{name}": tensor for name, tensor in synthesizer.items()}
     for name, moments in ((_CONTENT_MOMENTS, content), (_LEVEL_MOMENTS, levels)):
+        if moments is None:
+            continue
         named[f"{name}.count"] = torch.tensor([moments.count], dtype=torch.float32)
         named[f"{name}.mean"] = torch.from_numpy(moments.mean)
         named[f"{name}.deviation"] = torch.from_numpy(moments.deviation)

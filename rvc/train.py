@@ -38,6 +38,7 @@ from rvc.epochs import Interruption, run_epochs
 from rvc.errors import InvalidConfiguration, Terminated
 from rvc.evaluation import reconstruction_distance
 from rvc.features import Extractor, PreparedDataset, prepare_training_set
+from rvc.parallel import SINGLE
 from rvc.pitch import load_pitch
 from rvc.progress import ProgressReporter
 from rvc.retrieval import build_index
@@ -108,17 +109,18 @@ def train_voice(
             recordings,
             extractor,
             work_folder,
-            standardize=synthesizer.standardizes_content,
+            conventions=synthesizer.conventions,
             on_recording=recording_done,
         )
         for refusal in dataset.refusals:
             log.warning("recording not used: %s", refusal.message)
 
         # 3. Training.
-        run = synthesizer.start_training(dataset.training_set, settings, base_models, device)
+        run = synthesizer.start_training(dataset.training_set, settings, base_models, device, SINGLE)
         interruption = Interruption(_identity(dataset, extractor, settings), checkpoints, work_folder, stop)
         losses = run_epochs(run, settings, interruption, device, progress)
-        tensors = voice_tensors(run.export(), dataset.content_moments, dataset.level_moments)
+        moments = dataset.content_moments if synthesizer.conventions.standardizes_content else None
+        tensors = voice_tensors(run.export(), moments, dataset.level_moments)
         (voice_folder / TENSORS_NAME).write_bytes(save(tensors))
 
         # 4. Index.
@@ -128,13 +130,21 @@ def train_voice(
 
         # 5. The finished voice speaks.
         progress.stage(Stage.EVALUATING)
-        distance = reconstruction_distance(synthesizer, tensors, dataset.training_set, device)
+        distance = reconstruction_distance(
+            synthesizer, tensors, run.hyperparameters, dataset.training_set, device
+        )
 
     # 6. The voice's folder.
     progress.stage(Stage.PUBLISHING)
     _write_refusals(dataset, voice_folder / REFUSALS_NAME)
     described = _describe(dataset, extractor, settings, dict(losses) | {"reconstructionDecibels": distance})
-    manifest = msgspec.structs.replace(described, name=name, revision=revision, consent=consent or Consent())
+    manifest = msgspec.structs.replace(
+        described,
+        name=name,
+        revision=revision,
+        consent=consent or Consent(),
+        hyperparameters=dict(run.hyperparameters),
+    )
     written = write_manifest(voice_folder, manifest)
     open_voice(voice_folder)
     return written

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from rvc.contract import Architecture as ArchitectureName
 from rvc.contract import TrainingSettings
+from rvc.parallel import Parallel
 
 FRAMES_PER_SECOND = 100
 FRAMES_PER_ROW = 2
@@ -29,6 +30,22 @@ ROWS_PER_SECOND = FRAMES_PER_SECOND // FRAMES_PER_ROW
 Floats = NDArray[np.float32]
 Losses = dict[str, torch.Tensor]
 """Named scalars of one step, detached, on the training device."""
+Hyperparameters = Mapping[str, Any]
+"""Sizes of a network that its tensors do not tell, as plain JSON values; kept in the voice's manifest."""
+VALIDATION = "validation"
+"""Among the figures of `TrainingRun.validate`: the one to judge by, lower is better."""
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """How the features of an architecture are made, in training and conversion alike."""
+
+    standardizes_content: bool
+    """Content is brought to mean 0 and variance 1 per speaker before retrieval and synthesis."""
+    levels_speech: bool
+    """Recordings are brought to one loudness before analysis; else they are only kept within full scale."""
+    gates_f0: bool
+    """F0 counts only where it is loud enough for speech."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +65,10 @@ class TrainingSet:
     clip_rows: NDArray[np.int64]
     """[clips + 1]: clip `i` is rows `clip_rows[i]:clip_rows[i + 1]`; speech is continuous only inside a
     clip."""
+    clip_speakers: NDArray[np.int64]
+    """[clips]: speaker of each clip, counted from 0."""
+    speakers: int
+    """How many there are; a held-out set may lack some."""
     digest: str
     """Of the recordings and of how they were prepared."""
 
@@ -76,15 +97,18 @@ class Window:
     voiced: NDArray[np.bool_]
     """[frames]."""
     phase_cycles: NDArray[np.float64]
-    """[frames], 0 to 1: phase of the fundamental at each frame, continuous over the file."""
+    """[frames], 0 to 1: phase of the excitation at each frame, by `Synthesizer.excitation_phase`."""
     loudness: Floats
     """[frames], as in `TrainingSet`, by the statistics of the source."""
     speaker_id: int
     seed: int
+    """Of the noise; what is drawn for a frame depends on the seed and on the frame's number alone."""
+    formant_ratio: float = 1.0
+    """Formants of the sound over those that the voice would have."""
 
 
 class Synthesizer(Protocol):
-    """A voice ready to speak. Stateless: equal windows give equal sound, and tiles join without a seam."""
+    """A voice ready to speak. Stateless: equal windows give equal sound."""
 
     @property
     def sample_rate_hertz(self) -> int:
@@ -93,10 +117,34 @@ class Synthesizer(Protocol):
     @property
     def context_frames(self) -> int:
         """Frames that a window needs beyond both ends of a tile (unless the file ends there) for the tile to
-        come out as if the whole file had been one window."""
+        come out as if the whole file had been one window, or nearly so."""
+
+    @property
+    def tile_frames(self) -> int:
+        """Frames of a tile that suit the network."""
+
+    @property
+    def overlap_frames(self) -> int:
+        """Frames in which neighbouring tiles are faded into each other; 0 where they join exactly."""
+
+    @property
+    def padding_frames(self) -> int:
+        """Frames of mirrored recording that the network wants to hear before and after a file."""
+
+    @property
+    def content_dimension(self) -> int:
+        """Width of the content that it was trained on."""
+
+    @property
+    def speakers(self) -> int:
+        """How many it can speak as."""
 
     def expand_content(self, rows: Floats) -> Floats:
         """[rows, dimension] at 50 Hz to [2 rows, dimension] at 100 Hz, the way the network was trained."""
+
+    def excitation_phase(self, f0_hertz: Floats, voiced: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """[frames] cycles, for a whole file: where the excitation is at the first sample of each frame, so
+        that windows go on where others end. `f0_hertz` is interpolated where unvoiced."""
 
     def synthesize(self, window: Window) -> Floats:
         """[frames * sample_rate_hertz / 100] samples; frame `t` of the window begins at sample `t * rate /
@@ -114,8 +162,16 @@ class TrainingRun(Protocol):
     def steps_done(self) -> int:
         """Optimiser steps so far, part of the state."""
 
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """Of the network, for `Architecture.load`."""
+
     def step(self) -> Losses:
         """One optimiser step on one batch."""
+
+    def validate(self, held_out: TrainingSet) -> dict[str, float]:
+        """Figures of the voice as learnt so far on clips that are not trained on; `VALIDATION` among them.
+        Deterministic, and without influence on later steps."""
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on: weights, averages, optimisers, generators of random
@@ -140,8 +196,8 @@ class Architecture(Protocol):
         """Output rates that it can be trained for."""
 
     @property
-    def standardizes_content(self) -> bool:
-        """Whether content is standardized per speaker (mean 0, variance 1) before retrieval and synthesis."""
+    def conventions(self) -> Conventions:
+        """How its features are made."""
 
     def start_training(
         self,
@@ -149,14 +205,19 @@ class Architecture(Protocol):
         settings: TrainingSettings,
         base_models: Path | None,
         device: torch.device,
+        parallel: Parallel,
     ) -> TrainingRun:
         """A run at its first step; `base_models` is the folder of pretrained networks, None for those of the
-        image.
+        image. With several processes each computes its part of every batch and all hold the same state.
 
         Raises InvalidConfiguration for settings that it cannot honour and base models that are missing.
         """
 
     def load(
-        self, tensors: Mapping[str, torch.Tensor], sample_rate_hertz: int, device: torch.device
+        self,
+        tensors: Mapping[str, torch.Tensor],
+        sample_rate_hertz: int,
+        hyperparameters: Hyperparameters,
+        device: torch.device,
     ) -> Synthesizer:
         """The synthesizer of exported tensors. Raises ArtifactCorrupt where names or shapes do not fit."""

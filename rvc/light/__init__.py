@@ -13,12 +13,14 @@ from pathlib import Path
 
 import torch
 
-from rvc.architectures.interface import Synthesizer, TrainingRun, TrainingSet
+from rvc.architectures.interface import Conventions, Hyperparameters, Synthesizer, TrainingRun, TrainingSet
 from rvc.contract import Architecture as ArchitectureName
 from rvc.contract import TrainingSettings
+from rvc.errors import InvalidConfiguration
 from rvc.light.geometry import SAMPLE_RATES_HERTZ
 from rvc.light.synthesizer import LightSynthesizer
 from rvc.light.training import LightTraining
+from rvc.parallel import Parallel
 
 
 class Light:
@@ -26,7 +28,7 @@ class Light:
 
     name = ArchitectureName.LIGHT
     sample_rates_hertz = SAMPLE_RATES_HERTZ
-    standardizes_content = True
+    conventions = Conventions(standardizes_content=True, levels_speech=True, gates_f0=True)
 
     def start_training(
         self,
@@ -34,12 +36,20 @@ class Light:
         settings: TrainingSettings,
         base_models: Path | None,
         device: torch.device,
+        parallel: Parallel,
     ) -> TrainingRun:
-        """A run at its first step, of untrained networks; precision FP16 is refused."""
+        """A run at its first step, of untrained networks. Precision FP16 and several accelerators are
+        refused: two minutes of one are enough."""
+        if parallel.ranks > 1:
+            raise InvalidConfiguration("architecture Light trains on one accelerator; set its count to 1")
         return LightTraining(dataset, settings, device)
 
     def load(
-        self, tensors: Mapping[str, torch.Tensor], sample_rate_hertz: int, device: torch.device
+        self,
+        tensors: Mapping[str, torch.Tensor],
+        sample_rate_hertz: int,
+        hyperparameters: Hyperparameters,
+        device: torch.device,
     ) -> Synthesizer:
         """The synthesizer of exported tensors."""
         return LightSynthesizer(tensors, sample_rate_hertz, device)

@@ -8,13 +8,16 @@ per segment; pitch and loudness wander a little for the same reason.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rvc.architectures.interface import FRAMES_PER_ROW, ROWS_PER_SECOND, TrainingSet
 from rvc.light.geometry import Geometry
 from rvc.light.network import expand_rows, side_features
+from rvc.noise import white_noise
 from rvc.signal import interpolate_unvoiced, phase_at_frames
 
 SEGMENT_ROWS = ROWS_PER_SECOND
@@ -27,6 +30,7 @@ _BANK_ROWS = 16384
 _QUERY_BLOCK = 1024
 _ROW_NOISE = 0.3
 _SEGMENT_NOISE = 0.3
+_LARGEST_VALIDATION_SEGMENTS = 60
 _PITCH_SHIFT = 0.15
 _LOUDNESS_SHIFT = 0.2
 
@@ -102,6 +106,31 @@ class Batches:
 
     def _normal(self, *shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=self._generator)
+
+
+def recorded_segments(dataset: TrainingSet, device: torch.device) -> Batch:
+    """The first minute of a timeline as it was recorded: nothing added, always the same."""
+    segments = min(len(dataset.content) // SEGMENT_ROWS, _LARGEST_VALIDATION_SEGMENTS)
+    rows, frames = segments * SEGMENT_ROWS, segments * SEGMENT_FRAMES
+    f0 = interpolate_unvoiced(dataset.f0_hertz[:frames])
+    hop = Geometry(dataset.sample_rate_hertz).hop
+
+    def cut(array: NDArray[Any]) -> torch.Tensor:
+        return torch.from_numpy(np.array(array)).reshape(segments, SEGMENT_FRAMES, *array.shape[1:])
+
+    voiced = cut(dataset.f0_hertz[:frames] > 0)
+    sides = side_features(cut(f0), voiced, cut(dataset.loudness[:frames]))
+    content = torch.from_numpy(np.array(dataset.content[:rows])).float()
+    content = expand_rows(content.reshape(segments, SEGMENT_ROWS, -1))
+    noise = white_noise(0, 0, frames * hop).reshape(segments, -1)
+    return Batch(
+        features=torch.cat([content, sides], -1).to(device),
+        f0_hertz=cut(f0).to(device),
+        voiced=voiced.to(device),
+        phase_cycles=cut(phase_at_frames(f0).astype(np.float32)).to(device),
+        noise=torch.from_numpy(noise).to(device),
+        audio=torch.from_numpy(np.array(dataset.audio[: frames * hop])).reshape(segments, -1).to(device),
+    )
 
 
 def _neighbours(dataset: TrainingSet, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

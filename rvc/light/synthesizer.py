@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rvc.architectures.interface import Floats, Window
 from rvc.errors import ArtifactCorrupt
@@ -14,6 +15,7 @@ from rvc.light.excitation import pulse_train
 from rvc.light.geometry import Geometry
 from rvc.light.network import CONTEXT_FRAMES, SIDE_FEATURES, Network, expand_rows, side_features
 from rvc.noise import white_noise
+from rvc.signal import phase_at_frames
 
 _DECODER_CONTEXT_FRAMES = 4
 """Overlap-add reaches three frames on, voicing is dilated by one."""
@@ -23,6 +25,10 @@ class LightSynthesizer:
     """Always float32: a second of sound takes hundredths of a second, and all processors agree."""
 
     context_frames = CONTEXT_FRAMES + _DECODER_CONTEXT_FRAMES
+    tile_frames = 1000
+    overlap_frames = 0
+    padding_frames = 0
+    speakers = 1
 
     def __init__(
         self, tensors: Mapping[str, torch.Tensor], sample_rate_hertz: int, device: torch.device
@@ -30,7 +36,8 @@ class LightSynthesizer:
         self._geometry = Geometry(sample_rate_hertz)
         self._device = device
         try:
-            network = Network(tensors["enter.weight"].shape[1] - SIDE_FEATURES, self._geometry)
+            self.content_dimension = tensors["enter.weight"].shape[1] - SIDE_FEATURES
+            network = Network(self.content_dimension, self._geometry)
             network.load_state_dict(tensors)
         except (KeyError, RuntimeError, IndexError) as error:
             raise ArtifactCorrupt(
@@ -47,6 +54,10 @@ class LightSynthesizer:
     def expand_content(self, rows: Floats) -> Floats:
         """Content at 100 Hz in straight lines between the rows."""
         return expand_rows(torch.from_numpy(rows)).numpy()
+
+    def excitation_phase(self, f0_hertz: Floats, voiced: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Of a pulse train that goes on through unvoiced frames."""
+        return phase_at_frames(f0_hertz)
 
     @torch.inference_mode()
     def synthesize(self, window: Window) -> Floats:

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from rvc.architectures.interface import ROWS_PER_SECOND, Losses, TrainingSet
+from rvc.architectures.interface import ROWS_PER_SECOND, VALIDATION, Hyperparameters, Losses, TrainingSet
 from rvc.contract import Precision, TrainingSettings
 from rvc.errors import InvalidConfiguration
-from rvc.light.batches import SEGMENT_ROWS, Batch, Batches
+from rvc.light.batches import SEGMENT_ROWS, Batch, Batches, recorded_segments
 from rvc.light.decoder import Decoder
 from rvc.light.excitation import pulse_train
 from rvc.light.geometry import Geometry
@@ -76,7 +76,7 @@ class LightTraining:
         batch = self._batches.draw()
         with torch.no_grad():
             recorded = self._loss.magnitudes(batch.audio)
-        spectral, mel = self._loss(self._loss.magnitudes(self._synthesize(batch)), recorded)
+        spectral, mel = self._loss(self._loss.magnitudes(self._synthesize(batch, self._network)), recorded)
         self._optimizer.zero_grad()
         (spectral + mel).backward()
         nn.utils.clip_grad_norm_(self._network.parameters(), _LARGEST_GRADIENT)
@@ -84,6 +84,20 @@ class LightTraining:
         self._steps_done += 1
         self._update_average()
         return {"spectral": spectral.detach(), "mel": mel.detach()}
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """None: tensors and rate tell all."""
+        return {}
+
+    @torch.no_grad()
+    def validate(self, held_out: TrainingSet) -> dict[str, float]:
+        """Spectral distances of the averaged network's sound on up to a minute of held-out clips, as they
+        were recorded."""
+        batch = recorded_segments(held_out, self._device)
+        sound = self._synthesize(batch, self._average)
+        spectral, mel = self._loss(self._loss.magnitudes(sound), self._loss.magnitudes(batch.audio))
+        return {VALIDATION: float(spectral + mel)}
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
@@ -107,9 +121,9 @@ class LightTraining:
         """Averaged weights, float32 on the CPU."""
         return {name: tensor.cpu().contiguous() for name, tensor in self._average.state_dict().items()}
 
-    def _synthesize(self, batch: Batch) -> torch.Tensor:
+    def _synthesize(self, batch: Batch, network: Network) -> torch.Tensor:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._lower_precision):
-            log_magnitudes = self._network(batch.features)
+            log_magnitudes = network(batch.features)
         pulses = pulse_train(
             batch.f0_hertz, batch.voiced, batch.phase_cycles, self._geometry.sample_rate_hertz
         )

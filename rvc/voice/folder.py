@@ -48,15 +48,17 @@ class Voice:
                 f"{self.folder / TENSORS_NAME} is no safetensors file ({error}); train the voice again"
             ) from error
 
-    def index(self) -> RetrievalIndex:
-        """The retrieval index; raises `ArtifactCorrupt`."""
+    def index(self) -> RetrievalIndex | None:
+        """The retrieval index, None for a voice without one; raises `ArtifactCorrupt`."""
+        if INDEX_NAME not in self.manifest.files:
+            return None
         return RetrievalIndex.load(self.folder / INDEX_NAME)
 
 
 def write_manifest(folder: Path, manifest: VoiceManifest) -> VoiceManifest:
     """Complete a voice folder: describe the files in it, then write the manifest, atomically.
 
-    Returns the manifest with its files. Raises `ArtifactCorrupt` when weights or index are missing, or when
+    Returns the manifest with its files. Raises `ArtifactCorrupt` when weights are missing, or when
     a field holds what cannot be read back (a metric that is not a number).
     """
     files = {
@@ -98,9 +100,8 @@ def open_voice(folder: Path, expected_digest: str | None = None) -> Voice:
 
 
 def _require_files(manifest: VoiceManifest, where: str) -> None:
-    for name in (TENSORS_NAME, INDEX_NAME):
-        if name not in manifest.files:
-            raise ArtifactCorrupt(f"{where}: a voice needs {name}; train the voice again")
+    if TENSORS_NAME not in manifest.files:
+        raise ArtifactCorrupt(f"{where}: a voice needs {TENSORS_NAME}; train the voice again")
 
 
 def _describe(path: Path) -> FileEntry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
@@ -32,7 +32,8 @@ class EncoderReference(_Json, frozen=True):
     """The content encoder whose features the voice was trained on; another one is refused."""
 
     name: ContentEncoder
-    digest: Digest
+    digest: Digest | None
+    """None for a voice from elsewhere whose file does not tell."""
     dimension: Annotated[int, Meta(ge=1)]
 
 
@@ -54,10 +55,18 @@ class VoiceManifest(_Json, frozen=True, kw_only=True):
     sample_rate_hertz: Annotated[int, Meta(ge=8000, le=192000)]
     content_encoder: EncoderReference
     pitch_method: PitchMethod
+    hyperparameters: dict[str, Any] = {}
+    """Sizes of the network that its tensors do not tell."""
     speakers: Annotated[int, Meta(ge=1)] = 1
-    parameters: TrainingSettings
+    speaker_names: tuple[str, ...] = ()
+    parameters: TrainingSettings | None
+    """How it was trained; None for a voice that was trained elsewhere."""
     metrics: dict[str, float] = {}
-    dataset: DatasetSummary
+    dataset: DatasetSummary | None
+    """None for a voice that was trained elsewhere."""
+    origin: dict[str, str] = {}
+    """Of a voice that was brought here: names and digests of the files, and what they said of
+    themselves."""
     software: dict[str, str] = {}
     """Versions by name of the package."""
     consent: Consent = Consent()

@@ -39,7 +39,7 @@ def window(synthesizer: Synthesizer, first: int, last: int) -> Window:
 
 @pytest.mark.parametrize("rate", [16000, 40000])
 def test_tiles_with_context_equal_the_whole(rate: int) -> None:
-    synthesizer = Light().load(random_voice(rate), rate, CPU)
+    synthesizer = Light().load(random_voice(rate), rate, {}, CPU)
     hop, context = rate // 100, synthesizer.context_frames
     whole = synthesizer.synthesize(window(synthesizer, 0, 800))
     assert np.abs(whole).max() > 0.01
@@ -53,14 +53,14 @@ def test_tiles_with_context_equal_the_whole(rate: int) -> None:
 
 
 def test_less_context_than_stated_makes_a_difference() -> None:
-    synthesizer = Light().load(random_voice(), 16000, CPU)
+    synthesizer = Light().load(random_voice(), 16000, {}, CPU)
     whole = synthesizer.synthesize(window(synthesizer, 0, 800))[400 * 160 : 402 * 160]
     bare = synthesizer.synthesize(window(synthesizer, 390, 800))[10 * 160 : 12 * 160]
     assert np.abs(bare - whole).max() > 1e-3 * np.abs(whole).max()
 
 
 def test_the_same_window_gives_the_same_sound_and_another_seed_other_noise() -> None:
-    synthesizer = Light().load(random_voice(), 16000, CPU)
+    synthesizer = Light().load(random_voice(), 16000, {}, CPU)
     asked = window(synthesizer, 0, 100)
     sound = synthesizer.synthesize(asked)
     assert np.array_equal(sound, synthesizer.synthesize(asked))
@@ -71,15 +71,15 @@ def test_the_same_window_gives_the_same_sound_and_another_seed_other_noise() -> 
 def test_tensors_that_are_no_light_voice_are_refused() -> None:
     tensors = random_voice()
     with pytest.raises(ArtifactCorrupt, match="16000"):
-        Light().load({}, 16000, CPU)
+        Light().load({}, 16000, {}, CPU)
     with pytest.raises(ArtifactCorrupt, match="Light voice at 40000"):
-        Light().load(tensors, 40000, CPU)
+        Light().load(tensors, 40000, {}, CPU)
     del tensors["norm.bias"]
     with pytest.raises(ArtifactCorrupt, match=r"norm\.bias"):
-        Light().load(tensors, 16000, CPU)
+        Light().load(tensors, 16000, {}, CPU)
 
 
 def test_content_is_drawn_in_straight_lines_and_holds_at_the_end() -> None:
     rows = np.array([[0.0], [2.0], [6.0]], np.float32)
-    expanded = Light().load(random_voice(), 16000, CPU).expand_content(rows)
+    expanded = Light().load(random_voice(), 16000, {}, CPU).expand_content(rows)
     assert expanded[:, 0].tolist() == [0, 1, 2, 4, 6, 6]

@@ -13,6 +13,7 @@ from rvc.errors import InvalidConfiguration
 from rvc.light import batches
 from rvc.light.batches import _neighbours
 from rvc.light.training import learning_rate
+from rvc.parallel import SINGLE
 from tests.light.timeline import tiny_training_set
 
 CPU = torch.device("cpu")
@@ -27,7 +28,7 @@ SETTINGS = TrainingSettings(
 
 def start(settings: TrainingSettings = SETTINGS) -> TrainingRun:
     dataset = tiny_training_set(settings.sample_rate_hertz)
-    return architecture(settings.architecture).start_training(dataset, settings, None, CPU)
+    return architecture(settings.architecture).start_training(dataset, settings, None, CPU, SINGLE)
 
 
 def steps(run: TrainingRun, count: int) -> list[dict[str, float]]:
@@ -76,7 +77,7 @@ def test_a_state_of_another_network_is_refused() -> None:
 def test_every_rate_trains_and_speaks(rate: int) -> None:
     run = start(changed(sample_rate_hertz=rate))
     assert all(torch.isfinite(loss) for loss in run.step().values())
-    synthesizer = architecture(Architecture.LIGHT).load(run.export(), rate, CPU)
+    synthesizer = architecture(Architecture.LIGHT).load(run.export(), rate, run.hyperparameters, CPU)
     assert synthesizer.sample_rate_hertz == rate
 
 
@@ -92,7 +93,7 @@ def test_float16_is_refused() -> None:
 def test_a_dataset_of_a_single_clip_has_no_neighbours_but_trains() -> None:
     dataset = tiny_training_set()
     single = dataclasses.replace(dataset, clip_rows=dataset.clip_rows[[0, -1]])
-    run = architecture(Architecture.LIGHT).start_training(single, SETTINGS, None, CPU)
+    run = architecture(Architecture.LIGHT).start_training(single, SETTINGS, None, CPU, SINGLE)
     assert all(torch.isfinite(loss) for loss in run.step().values())
 
 

@@ -34,5 +34,7 @@ def tiny_training_set(sample_rate_hertz: int = 16000, seconds: int = 8) -> Train
         loudness=np.zeros(2 * rows, np.float32),
         audio=sound.astype(np.float32),
         clip_rows=np.arange(0, rows + 1, 50),
+        clip_speakers=np.zeros(rows // 50, np.int64),
+        speakers=1,
         digest="sha256:" + "0" * 64,
     )

@@ -5,6 +5,7 @@ import pytest
 import soundfile
 import torch
 
+from rvc.architectures import Conventions
 from rvc.content import ContentEncoder, load_content_encoder
 from rvc.contract import ContentEncoder as ContentEncoderName
 from rvc.contract import PitchMethod
@@ -40,7 +41,11 @@ def extractor(base_models: Path) -> Extractor:
 def prepare(folder: Path, extractor: Extractor, work: Path, *, standardize: bool = True) -> PreparedDataset:
     recordings = find_recordings(folder)
     return prepare_training_set(
-        recordings, extractor, work, standardize=standardize, on_recording=lambda number: None
+        recordings,
+        extractor,
+        work,
+        conventions=Conventions(standardize, True, True),
+        on_recording=lambda number: None,
     )
 
 

@@ -130,8 +130,8 @@ def test_a_folder_without_a_voice(tmp_path):
 
 def test_a_manifest_is_written_only_for_a_whole_voice(folder):
     (folder / "manifest.json").unlink()
-    (folder / "index.faiss").unlink()
-    with pytest.raises(ArtifactCorrupt, match=r"index\.faiss"):
+    (folder / "voice.safetensors").unlink()
+    with pytest.raises(ArtifactCorrupt, match=r"voice\.safetensors"):
         write_manifest(folder, MANIFEST)
     assert not (folder / "manifest.json").exists()
 
