@@ -9,15 +9,14 @@ from __future__ import annotations
 import io
 import re
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from rvc.errors import ArtifactCorrupt, ObjectNotFound
-
-UNSAFE_PICKLE = "UnsafePickle"
-"""Reason of the `ArtifactCorrupt` for a file that would run code, or holds more than tensors and values."""
+from rvc.inert_pickle import ARCHIVE_ERRORS, UNSAFE_PICKLE, Allowed, read_pickle
 
 _REFUSED_NAME = re.compile(r"(?:GLOBAL|reduce for unrecognized function|but got) +(<[^>]*>|[^\s,]+)")
 
@@ -39,13 +38,13 @@ def load_torch_file(source: Path | bytes, name: str = "") -> dict[str, Any]:
     except (OSError, MemoryError):
         raise
     except Exception as error:  # damaged bytes reach PyTorch's reader, which raises whatever comes
-        raise _refusal(shown, error) from error
+        raise _refusal(source, shown, error) from error
     if not isinstance(content, dict):
         raise ArtifactCorrupt(f"{shown} holds {type(content).__name__}, not named tensors")
     return content
 
 
-def _refusal(shown: str, error: Exception) -> ArtifactCorrupt:
+def _refusal(source: Path | bytes, shown: str, error: Exception) -> ArtifactCorrupt:
     told = _REFUSED_NAME.search(str(error))
     if told is not None:
         return ArtifactCorrupt(
@@ -53,4 +52,20 @@ def _refusal(shown: str, error: Exception) -> ArtifactCorrupt:
             "run, and it cannot be used",
             reason=UNSAFE_PICKLE,
         )
+    try:
+        read_pickle(_pickle(source), Allowed({}, ("torch.", "collections."), lambda _: None), shown)
+    except ArtifactCorrupt as refusal:
+        if refusal.reason == UNSAFE_PICKLE:
+            return refusal
     return ArtifactCorrupt(f"{shown} is no PyTorch file, or damaged or cut off; get it again")
+
+
+def _pickle(source: Path | bytes) -> bytes:
+    """The pickle in a file, empty where none is found; PyTorch does not name what newer pickles refer to."""
+    content = source.read_bytes() if isinstance(source, Path) else source
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = [name for name in archive.namelist() if name.endswith("data.pkl")]
+            return archive.read(names[0]) if names else b""
+    except ARCHIVE_ERRORS:
+        return content

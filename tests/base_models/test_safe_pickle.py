@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from rvc.errors import ArtifactCorrupt, ObjectNotFound
-from rvc.safe_pickle import UNSAFE_PICKLE, load_torch_file
+from rvc.inert_pickle import UNSAFE_PICKLE
+from rvc.safe_pickle import load_torch_file
 
 
 class Caller:
@@ -20,9 +21,9 @@ class Caller:
         return self.call
 
 
-def torch_file(content: object, zipped: bool = True) -> bytes:
+def torch_file(content: object, zipped: bool = True, protocol: int = 2) -> bytes:
     buffer = io.BytesIO()
-    torch.save(content, buffer, _use_new_zipfile_serialization=zipped)
+    torch.save(content, buffer, pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
     return buffer.getvalue()
 
 
@@ -50,6 +51,15 @@ def test_a_file_that_calls_something_is_refused_by_name_and_runs_nothing(tmp_pat
         load_torch_file(path)
     assert refusal.value.reason == UNSAFE_PICKLE
     assert not trace.exists()
+
+
+@pytest.mark.parametrize("write", [pickle.dumps, lambda content: torch_file(content, protocol=4)])
+def test_newer_pickles_are_refused_by_name_too(tmp_path, write):
+    content = write({"info": Caller(os.system, f"touch {tmp_path / 'trace'}")})
+    with pytest.raises(ArtifactCorrupt, match=rf"evil\.pth refers to {os.name}\.system") as refusal:
+        load_torch_file(content, "evil.pth")
+    assert refusal.value.reason == UNSAFE_PICKLE
+    assert not (tmp_path / "trace").exists()
 
 
 @pytest.mark.parametrize("size", [0, 4, 300, -1])
