@@ -127,6 +127,10 @@ INVALID = {
         voice(training={"baseModelsUri": "pvc://voices/base"}),
         "spec.training.baseModelsUri: baseModelsUri must name a folder",
     ),
+    "speakers of Light": (
+        voice(training={"architecture": "Light", "multiSpeaker": True}),
+        "spec.training.multiSpeaker: multiSpeaker is for architecture RVC2; Light learns one speaker",
+    ),
     "telephone RVC2": (
         voice(training={"sampleRateHertz": 16000}),
         "spec.training.sampleRateHertz: 16000 is for architecture Light only",

@@ -85,6 +85,12 @@ class Parameters(SpecStruct, frozen=True):
 
     transpose_semitones: Annotated[int, Meta(ge=-36, le=36)] = 0
     """Shift of the melody: 12 is an octave up, as from a man's voice to a woman's; -12 an octave down."""
+    automatic_transpose: bool = False
+    """True first shifts the melody, in whole semitones, so that its median becomes that of the voice's own
+    recordings; transposeSemitones comes on top. For speech; a song would change its key."""
+    formant_shift_cents: Annotated[int, Meta(ge=-1200, le=1200)] = 0
+    """Shift of the formants, a hundred to the semitone: up sounds like a smaller throat, down like a larger
+    one."""
     pitch_method: PitchMethod = PitchMethod.AUTO
     """Way to find the melody (F0) in the recordings; Auto takes the one that the voice was trained with."""
     index_rate_percent: Annotated[int, Meta(ge=0, le=100)] = 75

@@ -60,8 +60,8 @@ class DeletionPolicy(StrEnum):
 
 
 class Training(SpecStruct, frozen=True):
-    """How the voice is learnt. A change of what shapes the model (all but the limits below backoffLimit and
-    the deadlines) trains a new revision."""
+    """How the voice is learnt. A change of what shapes the model (all but tensorBoard, saveEveryEpochs,
+    backoffLimit and the deadlines) trains a new revision."""
 
     architecture: Architecture = Architecture.RVC2
     """Network of the voice. RVC2 is the community's format and wants a GPU; Light learns in minutes on a
@@ -85,6 +85,16 @@ class Training(SpecStruct, frozen=True):
     """Start of all random numbers; the same seed and recordings give the same training."""
     precision: Precision = Precision.AUTO
     """Number format of the arithmetic; Auto is BF16 where the hardware has it, else FP32."""
+    multi_speaker: bool = False
+    """True makes a speaker of each folder inside the dataset's folder; Conversions choose by speakerId, which
+    counts from 0 in the order of the folders' names. Not for architecture Light."""
+    early_stopping_epochs: Annotated[int, Meta(ge=0, le=10000)] = 0
+    """Stop when recordings held out from training sounded no better for so many epochs, and publish the voice
+    of the best one; 0 trains all epochs."""
+    gradient_checkpointing: bool = False
+    """True needs less GPU memory and more time."""
+    tensor_board: bool = False
+    """True adds event files for TensorBoard to the voice's files."""
     base_models_uri: Uri | None = None
     """Folder of base models, filled by `rvc fetch-base`; left out, the ones inside the images."""
     backoff_limit: Annotated[int, Meta(ge=0, le=20)] = 3
@@ -96,6 +106,11 @@ class Training(SpecStruct, frozen=True):
     up."""
 
     names_a_folder = folder("baseModelsUri")
+
+    @rule("!self.multiSpeaker || self.architecture != 'Light'", field="multiSpeaker")
+    def speakers_fit_architecture(self) -> bool:
+        """multiSpeaker is for architecture RVC2; Light learns one speaker"""
+        return not self.multi_speaker or self.architecture is not Architecture.LIGHT
 
     @rule("self.sampleRateHertz != 16000 || self.architecture == 'Light'", field="sampleRateHertz")
     def rate_fits_architecture(self) -> bool:

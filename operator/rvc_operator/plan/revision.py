@@ -24,6 +24,7 @@ def training_revision(spec: VoiceModelSpec) -> str:
         backoff_limit=default.backoff_limit,
         active_deadline_seconds=default.active_deadline_seconds,
         save_every_epochs=default.save_every_epochs,
+        tensor_board=default.tensor_board,
         pending_deadline_seconds=default.pending_deadline_seconds,
     )
     canonical = msgspec.json.encode({"dataset": spec.dataset, "training": training}, order="sorted")
