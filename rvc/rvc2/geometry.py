@@ -218,7 +218,10 @@ def _problem(geometry: Geometry) -> str | None:
         return f"{geometry.upsample_initial_channel} channels cannot be halved {len(rates)} times"
     if 100 * geometry.hop != geometry.sample_rate_hertz:
         return f"{geometry.hop} samples in a frame of 10 ms at {geometry.sample_rate_hertz} Hz"
-    if len(geometry.resblock_kernels) != len(geometry.resblock_dilations) or not geometry.resblock_kernels:
+    if any(rate % 2 for rate in rates if rate > 1):
+        return f"odd rates of upsampling, {list(rates)}, which no community voice has"
+    dilations = geometry.resblock_dilations
+    if len(geometry.resblock_kernels) != len(dilations) or not dilations or not all(dilations):
         return "as many kernels as lists of dilations are needed in the residual blocks"
     if any(kernel < 1 or kernel % 2 == 0 for kernel in geometry.resblock_kernels):
         return f"residual blocks with kernels {list(geometry.resblock_kernels)}, which must be odd"

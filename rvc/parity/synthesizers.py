@@ -1,0 +1,215 @@
+"""The generator against the original's: sound and what lies on the way to it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from rvc.parity.fill import fill_synthesizer, normal
+from rvc.parity.findings import Check, Deviation, Finding, absolute, equal
+from rvc.rvc2.geometry import Geometry, Version
+from rvc.rvc2.layers import fold_weight_norm
+from rvc.rvc2.network import Excerpt, Features, Network
+from rvc.rvc2.source import sine
+from rvc.rvc2.state import load_state, state_shapes
+
+SOUND_TOLERANCE = 2e-4
+LATENT_TOLERANCE = 1e-4
+_SINE_TOLERANCE = 1e-5
+_FULL_POST_GAIN = 4.0
+_FULL_SPEAKER = 5
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def arrays_of(path: Path) -> Arrays:
+    """All arrays of a fixture."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def named_geometry(name: str) -> Geometry:
+    """The sizes that a fixture's name stands for: `small_v2_f0_48k`, `full_v1_nof0_40k`."""
+    match = re.search(r"(small|full)_(v[12])_(f0|nof0)_(\d+)k", name)
+    if match is None:
+        raise ValueError(f"{name} does not say the size, version and rate of its model")
+    size, version, pitch, rate = match.groups()
+    geometry = Geometry.official(cast(Version, version), 1000 * int(rate), pitch == "f0")
+    if size == "full":
+        return geometry
+    return replace(
+        geometry,
+        inter_channels=32,
+        hidden_channels=32,
+        filter_channels=64,
+        upsample_initial_channel=64,
+        speaker_channels=32,
+        speakers=4,
+    )
+
+
+def features_of(arrays: Arrays, content: torch.Tensor | None = None) -> Features:
+    """The inputs of a fixture."""
+    given = {name: torch.from_numpy(array) for name, array in arrays.items() if array.dtype.kind in "fi"}
+    content = given["phone"] if content is None else content
+    whole = torch.full(content.shape[:1], content.shape[1])
+    return Features(
+        content=content,
+        lengths=given.get("lengths", whole),
+        speaker=given.get("sid", torch.full_like(whole, _FULL_SPEAKER)),
+        pitch=given.get("pitch"),
+        f0_hertz=given.get("nsff0"),
+    )
+
+
+@torch.inference_mode()
+def check_infer(path: Path) -> Iterable[Finding | Deviation]:
+    """`infer_<model>.npz`: one batch through a stored model."""
+    arrays = arrays_of(path)
+    model = re.sub(r"^infer_|_batch\d*$", "", path.stem)
+    network = _stored_network(path, model)
+    yield from _check_sound(network, features_of(arrays), arrays)
+
+
+@torch.inference_mode()
+def check_realtime(path: Path) -> Iterable[Finding | Deviation]:
+    """`infer_<model>_realtime.npz`: the streaming arguments, on the inputs of `infer_<model>.npz`."""
+    arrays = arrays_of(path)
+    whole = path.stem.removesuffix("_realtime")
+    features = features_of(arrays_of(path.with_name(f"{whole}.npz")))
+    network = _stored_network(path, whole.removeprefix("infer_"))
+    for name in sorted(name for name in arrays if name.startswith("out_")):
+        stretched = arrays[name.replace("out_", "return_length2_")]
+        excerpt = Excerpt(int(arrays["skip_head"]), int(arrays["return_length"]), int(stretched))
+        yield absolute(name, network.infer(features, excerpt=excerpt), arrays[name], SOUND_TOLERANCE)
+
+
+@torch.inference_mode()
+def check_full(path: Path) -> Iterable[Finding | Deviation]:
+    """`infer_full_<model>_rule.npz`: an official size, its weights by the rule."""
+    arrays = dict(arrays_of(path))
+    geometry = named_geometry(path.stem)
+    weights = fill_synthesizer(state_shapes(geometry), _FULL_POST_GAIN)
+    halves = {name: tensor.half() for name, tensor in weights.items()}
+    yield from _check_digests(weights, halves, arrays)
+    frames = arrays["pitch"].shape[1] if geometry.f0 else arrays["out_zero"].shape[-1] // geometry.hop
+    key = f"full_{geometry.version}_{geometry.sample_rate_hertz // 1000}k"
+    noises = {
+        "noise_prior": normal(f"{key}/0", (1, geometry.inter_channels, frames)),
+        "noise_sine": normal(f"{key}/1", (1, frames * geometry.hop, 1)),
+    }
+    content = 0.5 * normal(f"{key}/phone", (1, frames, geometry.content_dimension))
+    for name, noise in noises.items():
+        arrays.setdefault(name, noise.numpy())
+    network = _network(geometry, {name: tensor.float() for name, tensor in halves.items()})
+    yield from _check_sound(network, features_of(arrays, None if "phone" in arrays else content), arrays)
+
+
+@torch.inference_mode()
+def check_sine(path: Path) -> Iterable[Finding | Deviation]:
+    """`sine_source.npz`: the bare sine at several rates."""
+    arrays = arrays_of(path)
+    f0 = torch.from_numpy(arrays["f0"])[None]
+    for name in sorted(name for name in arrays if name.startswith("sine_")):
+        rate = name.removeprefix("sine_")
+        waves, voiced = sine(f0, int(rate))
+        yield absolute(name, waves[0], arrays[name], _SINE_TOLERANCE)
+        yield equal(f"uv_{rate}", voiced[0].numpy(), arrays[f"uv_{rate}"])
+
+
+def check_model(path: Path) -> Iterable[Finding | Deviation]:
+    """`small_<model>.pth`: sizes, and names and shapes of all weights in their order."""
+    stored = _stored(path)
+    geometry, weights = _geometry(stored), stored["weight"]
+    yield equal("config", geometry.to_config() == stored["config"], True)
+    yield equal("sizes that its name says", geometry, named_geometry(path.stem))
+    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    yield equal(
+        "names and shapes in order", list(state_shapes(geometry).items()) == list(shapes.items()), True
+    )
+    load_state(Network(geometry), weights)
+
+
+def _check_sound(network: Network, features: Features, arrays: Arrays) -> Iterable[Finding]:
+    mask, prior_noise = features.mask, _tensor(arrays, "noise_prior")
+    mean, log_deviation = network.enc_p(features.content, features.pitch, mask)
+    source = network.dec.source(features.f0_hertz)
+    latents = {
+        "x_mask": mask,
+        "m_p": mean,
+        "logs_p": log_deviation,
+        "z_zero": network.latents(features),
+        "sine_source_zero": None if source is None else source.transpose(1, 2),
+    }
+    if prior_noise is not None:
+        latents["z_noise"] = network.latents(features, prior_noise)
+    for name, ours in latents.items():
+        if name in arrays and ours is not None:
+            yield absolute(name, ours, arrays[name], LATENT_TOLERANCE)
+    for name in ("out", "out_zero"):
+        if name in arrays:
+            yield absolute(name, network.infer(features), arrays[name], SOUND_TOLERANCE)
+    if "out_noise" in arrays:
+        source_noise = _tensor(arrays, "noise_sine")
+        source_noise = None if source_noise is None else source_noise[:, :, 0]
+        sound = network.infer(features, prior_noise, source_noise)
+        yield absolute("out_noise", sound, arrays["out_noise"], SOUND_TOLERANCE)
+
+
+def _check_digests(
+    weights: Mapping[str, torch.Tensor], halves: Mapping[str, torch.Tensor], arrays: Arrays
+) -> Iterable[Finding | Deviation]:
+    """Digests of the weights that the file holds: of all in the order of their names, or of one each."""
+    rounded = {name: tensor.float() for name, tensor in halves.items()}
+    known = set()
+    for tensors in (weights, halves, rounded):
+        parts = {name: tensor.numpy().tobytes() for name, tensor in tensors.items()}
+        known |= {hashlib.sha256(part).hexdigest() for part in parts.values()}
+        known.add(hashlib.sha256(b"".join(parts[name] for name in sorted(parts))).hexdigest())
+        known.add(hashlib.sha256(b"".join(parts.values())).hexdigest())
+    for name, array in arrays.items():
+        if array.dtype.kind == "U" and all(re.fullmatch("[0-9a-f]{64}", text) for text in array.flat):
+            if set(array.flat) <= known:
+                yield Finding(f"{name} (of the weights)", 0.0, 0.0)
+            else:
+                yield Deviation(name, "a digest of something else than the weights; the sound decides")
+
+
+def _stored(path: Path) -> dict[str, Any]:
+    return cast(dict[str, Any], torch.load(path, map_location="cpu", weights_only=True))
+
+
+def _geometry(stored: Mapping[str, Any]) -> Geometry:
+    return Geometry.from_config(stored["config"], stored["version"], bool(stored["f0"]))
+
+
+def _stored_network(path: Path, model: str) -> Network:
+    stored = _stored(path.parent.parent / "models" / f"{model}.pth")
+    return _network(_geometry(stored), stored["weight"])
+
+
+def _network(geometry: Geometry, weights: Mapping[str, torch.Tensor]) -> Network:
+    network = Network(geometry)
+    load_state(network, weights)
+    fold_weight_norm(network)
+    return network.eval()
+
+
+def _tensor(arrays: Arrays, name: str) -> torch.Tensor | None:
+    return torch.from_numpy(arrays[name]) if name in arrays else None
+
+
+CHECKS: Mapping[str, Check] = {
+    "infer_*_realtime.npz": check_realtime,
+    "infer_full_*_rule.npz": check_full,
+    "infer_*.npz": check_infer,
+    "sine_source.npz": check_sine,
+    "small_*.pth": check_model,
+}
