@@ -27,35 +27,10 @@ from rvc.contract import (
     Precision,
     TrainingSettings,
 )
-from rvc.errors import (
-    AcceleratorError,
-    ArtifactCorrupt,
-    InvalidAudio,
-    InvalidConfiguration,
-    InvalidDataset,
-    ObjectNotFound,
-    PermissionDenied,
-    RvcError,
-    StoreUnavailable,
-    Terminated,
-    TrainingFailed,
-)
+from rvc.errors import InvalidConfiguration, RvcError
+from rvc.exit_codes import exit_code
 from rvc.pod import limit_threads
 from rvc.store.failures import from_os_error
-
-EXIT_CODES: dict[type[RvcError], ExitCode] = {
-    InvalidDataset: ExitCode.DATASET_INVALID,
-    InvalidAudio: ExitCode.DATASET_INVALID,
-    ObjectNotFound: ExitCode.DATASET_INVALID,
-    InvalidConfiguration: ExitCode.CONFIGURATION_INVALID,
-    ArtifactCorrupt: ExitCode.CONFIGURATION_INVALID,
-    PermissionDenied: ExitCode.PERMISSION_DENIED,
-    StoreUnavailable: ExitCode.STORE_UNAVAILABLE,
-    TrainingFailed: ExitCode.CONFIGURATION_INVALID,
-    AcceleratorError: ExitCode.ACCELERATOR_ERROR,
-    Terminated: ExitCode.TERMINATED,
-}
-
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -91,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _tell(error: RvcError) -> ExitCode:
     message = " ".join(str(error).split())
     sys.stderr.write(f"rvc: {message} ({error.reason})\n")
-    return EXIT_CODES.get(type(error), ExitCode.INTERNAL_ERROR)
+    return exit_code(error)
 
 
 def _parser() -> _Parser:

@@ -10,9 +10,9 @@ import torch
 
 from rvc.contract import Architecture, Device, ExitCode
 from rvc.errors import RvcError
+from rvc.exit_codes import exit_code
 from rvc.store.keys import TEMPORARY_PREFIX
 from rvc_trainer.attempt import run_attempt
-from rvc_trainer.outcome import exit_code
 from tests.fixtures.base_models import base_models
 from tests.trainer.recordings import SETTINGS, request, write_dataset
 

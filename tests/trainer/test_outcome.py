@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from rvc import errors
 from rvc.contract import ExitCode, Metric, TrainingResult
-from rvc_trainer.outcome import EXIT_CODES, exit_code, failure, termination_message
+from rvc.exit_codes import EXIT_CODES, exit_code
+from rvc_trainer.outcome import failure, termination_message
 
 
 def test_every_kind_of_error_has_an_exit_code():

@@ -25,8 +25,9 @@ from rvc.contract import (
     TrainingResult,
 )
 from rvc.errors import InvalidConfiguration, RvcError, Terminated
+from rvc.exit_codes import exit_code
 from rvc.pod import PORT_VARIABLE, event, limit_threads, log_as_json
-from rvc_trainer.outcome import exit_code, failure, write_termination_message
+from rvc_trainer.outcome import failure, write_termination_message
 from rvc_trainer.server import ProgressBoard, ProgressServer
 
 log = logging.getLogger("rvc_trainer")

@@ -1,6 +1,7 @@
-"""How an attempt ended, for the operator: the exit code and the termination message.
+"""How an attempt ended, for the operator: the termination message.
 
-The exit code decides on a retry, the message is for people; neither needs the operator to read logs.
+The exit code (`rvc.exit_codes`) decides on a retry, the message is for people; neither needs the operator to
+read logs.
 """
 
 from __future__ import annotations
@@ -10,33 +11,7 @@ from pathlib import Path
 import msgspec
 
 from rvc import errors
-from rvc.contract import TERMINATION_MESSAGE_LIMIT_BYTES, ExitCode, TrainingResult, encode
-
-EXIT_CODES: tuple[tuple[type[errors.RvcError], ExitCode], ...] = (
-    (errors.InvalidDataset, ExitCode.DATASET_INVALID),
-    (errors.InvalidAudio, ExitCode.DATASET_INVALID),
-    (errors.ObjectNotFound, ExitCode.DATASET_INVALID),
-    (errors.InvalidConfiguration, ExitCode.CONFIGURATION_INVALID),
-    (errors.TrainingFailed, ExitCode.CONFIGURATION_INVALID),
-    (errors.ArtifactCorrupt, ExitCode.CONFIGURATION_INVALID),
-    (errors.ObjectExists, ExitCode.CONFIGURATION_INVALID),
-    (errors.PermissionDenied, ExitCode.PERMISSION_DENIED),
-    (errors.StoreUnavailable, ExitCode.STORE_UNAVAILABLE),
-    (errors.AcceleratorError, ExitCode.ACCELERATOR_ERROR),
-    (errors.Terminated, ExitCode.TERMINATED),
-)
-"""The one table from what went wrong to what the operator does about it.
-
-A corrupt or foreign artefact is final: the next attempt would meet it again; a person must say what it is.
-"""
-
-
-def exit_code(error: BaseException) -> ExitCode:
-    """Exit code for the end of an attempt by `error`; anything not in the table is a defect of ours."""
-    for kind, code in EXIT_CODES:
-        if isinstance(error, kind):
-            return code
-    return ExitCode.INTERNAL_ERROR
+from rvc.contract import TERMINATION_MESSAGE_LIMIT_BYTES, TrainingResult, encode
 
 
 def failure(error: BaseException) -> TrainingResult:
