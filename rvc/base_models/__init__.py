@@ -1,7 +1,8 @@
 """Pretrained networks that voices build on: a folder of safetensors files and a `manifest.json`.
 
 The manifest is written last and every file is checked against it before use, so a folder that was filled
-half, or damaged since, is an error and never a strange voice. `rvc.base_models.fetch` fills the folder.
+half, or damaged since, is an error and never a strange voice. `rvc.base_models.fetch` fills the folder from
+the network, `rvc.base_models.add` with files that people already have.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import torch
@@ -25,10 +27,44 @@ FORMAT_VERSION = 1
 
 
 class BaseModelName(StrEnum):
-    """Networks that `rvc fetch-base` brings."""
+    """Networks that say what is in a recording; `pretrained_name` names those that training starts from."""
 
     FCPE = "fcpe"
+    RMVPE = "rmvpe"
+    CREPE = "crepe"
+    CREPE_TINY = "crepe-tiny"
+    CONTENT_VEC = "contentvec"
+    """Weights of `rvc.content.hubert`; with their final projection they serve v1 and v2."""
     WHISPER_BASE = "whisper-base-encoder"
+
+
+PRETRAINED_VERSIONS: tuple[Literal["v1", "v2"], ...] = ("v1", "v2")
+PRETRAINED_RATES_HERTZ = (32000, 40000, 48000)
+
+
+class PretrainedPart(StrEnum):
+    """The two networks that `RVC2` trains against each other."""
+
+    GENERATOR = "generator"
+    DISCRIMINATOR = "discriminator"
+
+
+def pretrained_name(version: str, sample_rate_hertz: int, f0: bool, part: PretrainedPart) -> str:
+    """Name of an RVC base model (`f0G40k.pth` and its kin); the folder keeps its official tensor names."""
+    return f"rvc2-{version}-{'f0' if f0 else 'nof0'}-{sample_rate_hertz // 1000}k-{part}"
+
+
+BASE_MODEL_NAMES: tuple[str, ...] = (
+    *(name.value for name in BaseModelName),
+    *(
+        pretrained_name(version, rate, f0, part)
+        for version in PRETRAINED_VERSIONS
+        for f0 in (True, False)
+        for rate in PRETRAINED_RATES_HERTZ
+        for part in PretrainedPart
+    ),
+)
+"""Everything that a folder can hold."""
 
 
 class BaseModelFile(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -38,7 +74,7 @@ class BaseModelFile(Struct, frozen=True, rename="camel", forbid_unknown_fields=T
     size: int
     sha256: str
     source: str
-    """Package, version and licence that the weights come from."""
+    """Package or file, version and licence that the weights come from."""
 
 
 class BaseModelManifest(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -84,13 +120,13 @@ def read_manifest(folder: Path) -> BaseModelManifest | None:
     return manifest
 
 
-def has_base_model(name: BaseModelName, folder: Path | None = None) -> bool:
+def has_base_model(name: str, folder: Path | None = None) -> bool:
     """Whether the folder (None: the default one) offers this network."""
     manifest = read_manifest(folder or default_folder())
     return manifest is not None and name in manifest.models
 
 
-def open_base_model(name: BaseModelName, folder: Path | None = None) -> BaseModel:
+def open_base_model(name: str, folder: Path | None = None) -> BaseModel:
     """Read one network's weights from the folder (None: the default one).
 
     Raises `InvalidConfiguration` when the folder does not have it, `ArtifactCorrupt` when the file is not
@@ -101,8 +137,9 @@ def open_base_model(name: BaseModelName, folder: Path | None = None) -> BaseMode
     entry = manifest.models.get(name) if manifest is not None else None
     if entry is None:
         raise InvalidConfiguration(
-            f"the base model {name} is not in {folder}; run `rvc fetch-base {folder}` where there is a "
-            f"package index, or set {BASE_MODELS_FOLDER_VARIABLE} to a folder that has it",
+            f"the base model {name} is not in {folder}; run `rvc fetch-base {folder} --only {name}` where it "
+            "can be downloaded, add a file that you have with `rvc add-base`, or set "
+            f"{BASE_MODELS_FOLDER_VARIABLE} to a folder that has it",
             reason="BaseModelMissing",
         )
     path = folder / entry.file
@@ -110,11 +147,11 @@ def open_base_model(name: BaseModelName, folder: Path | None = None) -> BaseMode
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise ArtifactCorrupt(
-            f"{path} is named by the manifest but is missing; run `rvc fetch-base` again"
+            f"{path} is named by the manifest but is missing; fetch or add it again"
         ) from error
     if len(content) != entry.size or hashlib.sha256(content).hexdigest() != entry.sha256:
         raise ArtifactCorrupt(
             f"{path} is not the file that its manifest describes ({len(content)} bytes of {entry.size}); "
-            "remove the folder and run `rvc fetch-base` again"
+            "remove it, and fetch or add it again"
         )
     return BaseModel(digest=f"sha256:{entry.sha256}", tensors=load_safetensors(content))

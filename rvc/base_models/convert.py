@@ -1,12 +1,12 @@
 """From the files that packages ship to the tensors that our networks load, under our names.
 
-Pure functions of bytes. Nothing is unpickled freely: the one PyTorch file is read with `weights_only`.
+Pure functions of what was read.
 """
 
 from __future__ import annotations
 
-import io
 import struct
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -92,14 +92,13 @@ def whisper_encoder_tensors(model: bytes) -> dict[str, torch.Tensor]:
     return {ours: torch.from_numpy(variables[f"encoder/{theirs}"].copy()) for ours, theirs in names.items()}
 
 
-def fcpe_tensors(checkpoint: bytes) -> dict[str, torch.Tensor]:
+def fcpe_tensors(model: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The parameters that FCPE uses, fp32, named as `rvc.pitch.fcpe` has them.
 
     1x1 convolutions become the matrices that they are. Left out: one unused norm per block, and constants
     that the decoder computes. Nothing is computed here, so the converted file is the same, byte by byte, on
     every machine.
     """
-    model = torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)["model"]
     tensors = {}
     for ours, theirs in {
         "convolution_in": "input_stack.0",
