@@ -19,7 +19,6 @@ import msgspec
 from tqdm import tqdm
 
 from rvc.base_models import default_folder
-from rvc.checkpoints import FolderCheckpoints
 from rvc.cli import conversion_parameters
 from rvc.contract import AudioFormat, Progress, TrainingSettings
 from rvc.convert import Converter
@@ -28,6 +27,7 @@ from rvc.device import open_device
 from rvc.errors import InvalidAudio, InvalidConfiguration, ObjectNotFound, PermissionDenied
 from rvc.tiles import MEDIAN_F0
 from rvc.train import train_voice
+from rvc.training.checkpoints import FolderCheckpoints
 from rvc.voice import VoiceManifest, open_voice
 
 

@@ -1,8 +1,8 @@
 """Train a voice from a folder of recordings.
 
     1. find the recordings                                        rvc.dataset
-    2. extract their features, cut out pauses, join them          rvc.features
-    3. train, epoch by epoch, with checkpoints                    rvc.epochs
+    2. extract their features, cut out pauses, join them          rvc.dataset.features
+    3. train, epoch by epoch, with checkpoints                    rvc.training.epochs
     4. index the content for retrieval                            rvc.retrieval
     5. let the finished voice speak a part of the recordings      rvc.evaluation
     6. write the voice's folder, the manifest last                rvc.voice
@@ -29,20 +29,20 @@ from safetensors.torch import save
 
 from rvc import __version__
 from rvc.architectures import Architecture, architecture
-from rvc.checkpoints import CheckpointStore
 from rvc.content import load_content_encoder
 from rvc.contract import Consent, Progress, Stage, TrainingSettings
 from rvc.dataset import find_recordings
+from rvc.dataset.features import Extractor, PreparedDataset, prepare_training_set
 from rvc.device import accelerator_errors
-from rvc.epochs import Interruption, run_epochs
 from rvc.errors import InvalidConfiguration, Terminated
 from rvc.evaluation import reconstruction_distance
-from rvc.features import Extractor, PreparedDataset, prepare_training_set
 from rvc.parallel import SINGLE
 from rvc.pitch import load_pitch
-from rvc.progress import ProgressReporter
 from rvc.retrieval import build_index
 from rvc.tiles import MEDIAN_F0, voice_tensors
+from rvc.training.checkpoints import CheckpointStore
+from rvc.training.epochs import Interruption, run_epochs
+from rvc.training.progress import ProgressReporter
 from rvc.voice import (
     INDEX_NAME,
     TENSORS_NAME,

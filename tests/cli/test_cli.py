@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import soundfile
 
-from rvc.checkpoints import FolderCheckpoints
 from rvc.cli import _parser, main
 from rvc.cli_commands import _jobs
 from rvc.contract import ExitCode
 from rvc.convert import ConversionReport, Converter
 from rvc.errors import InvalidConfiguration
+from rvc.training.checkpoints import FolderCheckpoints
 from tests.train.recordings import write_bad_recordings, write_recordings
 
 QUICK = ("--epochs", "1", "--batch-size", "4", "--sample-rate", "16000", "--precision", "fp32")

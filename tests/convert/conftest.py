@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from rvc.checkpoints import FolderCheckpoints
 from rvc.contract import Architecture, TrainingSettings
 from rvc.convert import Converter
 from rvc.train import train_voice
+from rvc.training.checkpoints import FolderCheckpoints
 from rvc.voice import Voice, open_voice
 from tests.fixtures.base_models import base_models
 from tests.train.recordings import write_recordings

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from rvc.checkpoints import Checkpoint, FolderCheckpoints, read_checkpoint, write_checkpoint
 from rvc.errors import ArtifactCorrupt
+from rvc.training.checkpoints import Checkpoint, FolderCheckpoints, read_checkpoint, write_checkpoint
 
 CPU = torch.device("cpu")
 

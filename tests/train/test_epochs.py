@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from rvc.checkpoints import FolderCheckpoints
 from rvc.contract import Architecture, TrainingSettings
-from rvc.epochs import EpochLosses, Interruption, run_epochs
 from rvc.errors import TrainingFailed
-from rvc.progress import ProgressReporter
+from rvc.training.checkpoints import FolderCheckpoints
+from rvc.training.epochs import EpochLosses, Interruption, run_epochs
+from rvc.training.progress import ProgressReporter
 
 
 def test_the_losses_of_an_epoch_are_means_and_survive_a_checkpoint() -> None:

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 import torch
 
-from rvc.checkpoints import FolderCheckpoints
 from rvc.contract import Architecture, Consent, Precision, Progress, Stage, TrainingSettings
 from rvc.errors import ArtifactCorrupt, InvalidConfiguration, InvalidDataset, Terminated
 from rvc.train import train_voice
+from rvc.training.checkpoints import FolderCheckpoints
 from rvc.voice import VoiceManifest, open_voice
 from tests.train.recordings import write_bad_recordings, write_recordings
 

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from rvc.architectures import TrainingRun
-from rvc.checkpoints import Checkpoint, CheckpointStore, read_checkpoint, write_checkpoint
 from rvc.contract import TrainingSettings
 from rvc.errors import Terminated, TrainingFailed
-from rvc.progress import ProgressReporter
+from rvc.training.checkpoints import Checkpoint, CheckpointStore, read_checkpoint, write_checkpoint
+from rvc.training.progress import ProgressReporter
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rvc.slicing import SlicingSettings, slice_on_silence
+from rvc.dataset.slicing import SlicingSettings, slice_on_silence
 from tests.fixtures.parity import parity_arrays
 
 RATE = 8000

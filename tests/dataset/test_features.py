@@ -10,8 +10,8 @@ from rvc.content import ContentEncoder, load_content_encoder
 from rvc.contract import ContentEncoder as ContentEncoderName
 from rvc.contract import PitchMethod
 from rvc.dataset import Recording, find_recordings
+from rvc.dataset.features import Extractor, PreparedDataset, prepare_training_set
 from rvc.errors import InvalidDataset
-from rvc.features import Extractor, PreparedDataset, prepare_training_set
 from rvc.pitch import load_pitch
 from tests.fixtures.sounds import voice_like
 from tests.train.recordings import write_bad_recordings, write_recordings

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from rvc.architectures import FRAMES_PER_ROW, ROWS_PER_SECOND, Conventions, TrainingSet
 from rvc.audio import ANALYSIS_RATE_HERTZ, load_audio
 from rvc.content import ContentEncoder
-from rvc.dataset import Recording, Refusal, dataset_digest, require_enough
+from rvc.dataset.recordings import Recording, Refusal, dataset_digest, require_enough
+from rvc.dataset.slicing import slice_on_silence
 from rvc.errors import InvalidAudio
 from rvc.pitch import PitchExtractor
 from rvc.signal import (
@@ -35,7 +36,6 @@ from rvc.signal import (
     level_gain,
     remove_rumble,
 )
-from rvc.slicing import slice_on_silence
 
 _FORMAT = 1
 """Raise it when the same inputs would give other features."""

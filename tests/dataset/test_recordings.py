@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from rvc.dataset import Refusal, dataset_digest, find_recordings, require_enough
+from rvc.dataset.recordings import Refusal, dataset_digest, find_recordings, require_enough
 from rvc.errors import InvalidDataset
 
 
