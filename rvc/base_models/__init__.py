@@ -24,6 +24,8 @@ from rvc.errors import ArtifactCorrupt, InvalidConfiguration
 
 MANIFEST_NAME = "manifest.json"
 FORMAT_VERSION = 1
+BASE_MODEL_MISSING = "BaseModelMissing"
+"""Reason of the `InvalidConfiguration` for a network that the folder does not have."""
 
 
 class BaseModelName(StrEnum):
@@ -140,7 +142,7 @@ def open_base_model(name: str, folder: Path | None = None) -> BaseModel:
             f"the base model {name} is not in {folder}; run `rvc fetch-base {folder} --only {name}` where it "
             "can be downloaded, add a file that you have with `rvc add-base`, or set "
             f"{BASE_MODELS_FOLDER_VARIABLE} to a folder that has it",
-            reason="BaseModelMissing",
+            reason=BASE_MODEL_MISSING,
         )
     path = folder / entry.file
     try:

@@ -12,8 +12,16 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from rvc.base_models import BaseModelName, open_base_model
+from rvc.base_models import (
+    BASE_MODEL_MISSING,
+    BaseModelName,
+    default_folder,
+    has_base_model,
+    open_base_model,
+)
+from rvc.content.contentvec import ContentVecEncoder
 from rvc.content.whisper import WhisperEncoder
+from rvc.contract import Architecture
 from rvc.contract import ContentEncoder as ContentEncoderName
 from rvc.errors import InvalidConfiguration
 
@@ -23,7 +31,7 @@ FRAMES_PER_SECOND = 50
 class ContentEncoder(Protocol):
     """From mono audio at 16 kHz, float32 [samples], to features, float32 [ceil(samples / 320), dimension].
 
-    Frame j describes the sound around sample 320 j.
+    Frame j describes the sound around sample 320 j; ContentVec's lies 12.5 ms later, see there.
     """
 
     @property
@@ -48,6 +56,29 @@ class ContentEncoder(Protocol):
         """Rows of the whole recording in consecutive blocks, in bounded memory: for long recordings."""
 
 
+def resolve_content_encoder(
+    name: ContentEncoderName, architecture: Architecture, base_models: Path | None
+) -> ContentEncoderName:
+    """The encoder that a training is to use: `Auto` is what the architecture's voices are made for.
+
+    Voices of RVC2 are to open in the community's programs, which know ContentVec alone. Raises
+    `InvalidConfiguration` where `Auto` means ContentVec and the folder does not have it.
+    """
+    if name != ContentEncoderName.AUTO:
+        return name
+    if architecture != Architecture.RVC2:
+        return ContentEncoderName.WHISPER_BASE
+    if not has_base_model(BaseModelName.CONTENT_VEC, base_models):
+        raise InvalidConfiguration(
+            f"{Architecture.RVC2} voices hear with ContentVec, which {base_models or default_folder()} does "
+            "not have; run `rvc fetch-base --only contentvec` where it can be downloaded, add the file that "
+            f"you have with `rvc add-base`, or choose {ContentEncoderName.WHISPER_BASE} for a voice that "
+            "other programs cannot use",
+            reason=BASE_MODEL_MISSING,
+        )
+    return ContentEncoderName.CONTENT_VEC_768
+
+
 def load_content_encoder(
     name: ContentEncoderName, base_models: Path | None, device: torch.device
 ) -> ContentEncoder:
@@ -57,6 +88,8 @@ def load_content_encoder(
     """
     if name in (ContentEncoderName.AUTO, ContentEncoderName.WHISPER_BASE):
         return WhisperEncoder(open_base_model(BaseModelName.WHISPER_BASE, base_models), device)
+    if name in (ContentEncoderName.CONTENT_VEC_768, ContentEncoderName.CONTENT_VEC_256):
+        return ContentVecEncoder(name, open_base_model(BaseModelName.CONTENT_VEC, base_models), device)
     raise InvalidConfiguration(
         f"contentEncoder {name} is not in this release; use {ContentEncoderName.WHISPER_BASE} or "
         f"{ContentEncoderName.AUTO}",

@@ -5,7 +5,6 @@ import torch
 from rvc.content import load_content_encoder
 from rvc.content.whisper import HEADS, WhisperEncoder, _Block
 from rvc.contract import ContentEncoder
-from rvc.errors import InvalidConfiguration
 from tests.fixtures.sounds import voice_like
 
 CPU = torch.device("cpu")
@@ -100,13 +99,3 @@ def test_features_tell_sounds_apart_and_not_pitches(encoder):
     same_moment = similarity(low, high).mean()
     other_moment = similarity(low, np.roll(high, 35, axis=0)).mean()
     assert same_moment > other_moment + 0.1
-
-
-def test_auto_is_whisper_for_now(base_models):
-    assert load_content_encoder(ContentEncoder.AUTO, base_models, CPU).name == ContentEncoder.WHISPER_BASE
-
-
-@pytest.mark.parametrize("name", [ContentEncoder.CONTENT_VEC_768, ContentEncoder.SMALL])
-def test_other_encoders_say_what_to_use(base_models, name):
-    with pytest.raises(InvalidConfiguration, match=f"{name} is not in this release; use WhisperBase"):
-        load_content_encoder(name, base_models, CPU)
