@@ -2,16 +2,17 @@
 
     1. decode the recording to 16 kHz, in a scratch file          rvc.audio
     2. analyse it as a whole: pitch, voicing, loudness, content   rvc.source
-    3. tile by tile: standardize content by the source's own      rvc.tiles
-       statistics, retrieve, protect, synthesize
+    3. tile by tile: content as the voice was trained on it,      rvc.tiles
+       retrieve, protect, synthesize, fade tiles together
     4. mix the loudness, change the rate, write                   rvc.loudness, rvc.audio
 
-Only step 2 sees the whole file, and what it keeps in memory is a megabyte an hour. The sound does not depend
-on how it is cut into tiles, nor on what was converted before, and is exactly as long as the recording.
+Only step 2 sees the whole file, and what it keeps in memory is a megabyte an hour. The sound has no seams
+between tiles, does not depend on what was converted before, and is exactly as long as the recording.
 """
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -27,17 +28,20 @@ from rvc.audio.resample import resample_blocks
 from rvc.content import load_content_encoder
 from rvc.contract import AudioFormat, ConversionParameters, PitchMethod
 from rvc.device import accelerator_errors
-from rvc.errors import InvalidConfiguration, Terminated
+from rvc.errors import InvalidConfiguration
 from rvc.loudness import mix_loudness, rms_every_half_second
 from rvc.pitch import PitchExtractor, load_pitch
-from rvc.source import analyse
-from rvc.tiles import TileSettings, VoiceTiles
-from rvc.voice import Voice
+from rvc.source import Hearing, Source, Transposition, analyse, go_on_unless
+from rvc.tiles import MEDIAN_F0, TileSettings, VoiceTiles
+from rvc.voice import Voice, VoiceManifest
+
+log = logging.getLogger(__name__)
 
 Floats = NDArray[np.float32]
 
 _LOWEST_OUTPUT_HERTZ = 8000
 _SOFT_ABOVE = 0.9
+_CENTS_PER_OCTAVE = 1200
 
 
 @dataclass(frozen=True)
@@ -54,33 +58,32 @@ class ConversionReport:
     """Of the recording's frames; 0 means that no pitch was heard, so that all of it came out whispered."""
     median_f0_hertz: float
     """Of the sound, after transposition; 0 if nothing is voiced."""
+    transpose_semitones: int
+    """By which F0 was moved, automatic transposition included."""
 
 
 class Converter:
     """A voice and the networks it needs, loaded once for any number of recordings."""
 
     def __init__(self, voice: Voice, base_models: Path | None, device: torch.device) -> None:
-        """Raises InvalidConfiguration or ArtifactCorrupt when voice, encoder and pitch network do not fit
-        together."""
+        """Raises InvalidConfiguration or ArtifactCorrupt when voice, encoder, index and pitch network do not
+        fit together."""
         manifest = voice.manifest
         self._manifest = manifest
         self._base_models = base_models
         self._device = device
-        self._encoder = load_content_encoder(manifest.content_encoder.name, base_models, device)
-        if manifest.content_encoder.digest not in (None, self._encoder.digest):
-            raise InvalidConfiguration(
-                f"the voice {manifest.name} was trained with {manifest.content_encoder.name} "
-                f"{manifest.content_encoder.digest}, but the base models hold {self._encoder.digest}; "
-                "fetch the base models of the release that trained it",
-                reason="ContentEncoderMismatch",
-            )
-        self._tiles = VoiceTiles.load(voice, architecture(manifest.architecture), device)
-        self._pitch = {manifest.pitch_method: load_pitch(manifest.pitch_method, base_models, device)}
+        chosen = architecture(manifest.architecture)
+        self._conventions = chosen.conventions
+        self.tiles = VoiceTiles.load(voice, chosen, device)
+        self.encoder = load_content_encoder(manifest.content_encoder.name, base_models, device)
+        _require_fit(manifest, self.encoder.digest, self.encoder.dimension, self.tiles)
+        self._pitch: dict[PitchMethod, PitchExtractor] = {}
+        self.pitch_extractor(PitchMethod.AUTO)
 
     @property
     def sample_rate_hertz(self) -> int:
         """The voice's own rate."""
-        return self._tiles.sample_rate_hertz
+        return self.tiles.sample_rate_hertz
 
     def convert(
         self,
@@ -90,42 +93,33 @@ class Converter:
         format: AudioFormat,
         scratch: Path,
         *,
+        name: str = "",
         stop: Callable[[], bool] = lambda: False,
         on_progress: Callable[[float], None] = lambda share: None,
     ) -> ConversionReport:
         """Convert the file `input` to the file `output`, which appears whole or not at all.
 
-        Files in the folder `scratch` are removed at the end; they take about 200 kB for each second of the
-        recording. `on_progress` is told the finished share, 0 to 1; `stop` is asked before every tile.
+        Messages call the recording `name`, or as its file is called. Files in the folder `scratch` are
+        removed at the end; they take about 200 kB for each second of the recording. `on_progress` is told
+        the finished share, 0 to 1; `stop` is asked during the analysis and before every tile.
 
         Raises InvalidAudio for a recording that cannot be used, InvalidConfiguration for parameters that the
         voice does not allow, Terminated after `stop`.
         """
         rate = self._output_rate(parameters, format)
-        pitch = self._pitch_extractor(parameters.pitch_method)
-        self._require_speaker(parameters.speaker_id)
+        pitch = self.pitch_extractor(parameters.pitch_method)
+        hearing = self.hearing(parameters, pitch)
         with (
             accelerator_errors(),
             tempfile.TemporaryDirectory(dir=scratch, prefix="conversion-") as folder,
-            SpooledAudio.open(input, Path(folder)) as spool,
+            SpooledAudio.open(input, Path(folder), name) as spool,
         ):
-            source = analyse(
-                spool,
-                Path(folder),
-                self._encoder,
-                pitch,
-                transpose_semitones=parameters.transpose_semitones,
-                filter_radius=parameters.filter_radius,
-            )
-            own_rate = self._tiles.sample_rate_hertz
-            sound: Iterable[Floats] = self._tiles.synthesize(source, _tile_settings(parameters))
+            source = analyse(spool, Path(folder), self.encoder, pitch, hearing, stop=stop)
+            own_rate = self.sample_rate_hertz
+            samples = spool.output_frames(own_rate)
+            sound: Iterable[Floats] = self.tiles.synthesize(source, tile_settings(parameters))
             sound = _watched(sound, source.frames * own_rate // 100, stop, on_progress)
-            sound = exactly(sound, spool.output_frames(own_rate))
-            if parameters.rms_mix_rate_percent < 100:
-                levelled_rms = rms_every_half_second(source.audio, ANALYSIS_RATE_HERTZ)
-                source_rms = source.loudness_gain * levelled_rms
-                share = parameters.rms_mix_rate_percent / 100
-                sound = mix_loudness(sound, spool.output_frames(own_rate), own_rate, source_rms, share)
+            sound = with_loudness_of(source, exactly(sound, samples), samples, own_rate, parameters)
             sound = exactly(resample_blocks(sound, own_rate, rate), spool.output_frames(rate))
             with AudioWriter(output, rate, format) as writer:
                 for block in sound:
@@ -135,8 +129,53 @@ class Converter:
             frames=writer.frames,
             sample_rate_hertz=rate,
             pitch_method=pitch.name,
-            voiced_percent=round(100 * float(source.voiced.mean())),
+            voiced_percent=source.voiced_percent,
             median_f0_hertz=source.median_f0_hertz,
+            transpose_semitones=source.semitones,
+        )
+
+    def hearing(self, parameters: ConversionParameters, pitch: PitchExtractor) -> Hearing:
+        """How recordings are to be analysed for this voice. Raises InvalidConfiguration for a speaker that it
+        does not have, and for automatic transposition to a pitch that it does not tell."""
+        self._require_speaker(parameters.speaker_id)
+        filters = self._conventions.gates_f0 or pitch.name == PitchMethod.HARVEST
+        return Hearing(
+            conventions=self._conventions,
+            padding_frames=self.tiles.synthesizer.padding_frames,
+            transposition=Transposition(
+                parameters.transpose_semitones,
+                self._own_median_hertz() if parameters.automatic_transpose else None,
+            ),
+            # Voices that take F0 as it comes were not trained on a filtered one; harvest alone needs it.
+            filter_radius=parameters.filter_radius if filters else 0,
+        )
+
+    def pitch_extractor(self, method: PitchMethod) -> PitchExtractor:
+        """The extractor of that name, `Auto` being the voice's own, loaded once. A voice from elsewhere makes
+        do with the best one that there is if its own is not; else that raises InvalidConfiguration."""
+        if method not in self._pitch:
+            self._pitch[method] = found = self._load_pitch(method)
+            self._pitch.setdefault(found.name, found)
+        return self._pitch[method]
+
+    def _load_pitch(self, method: PitchMethod) -> PitchExtractor:
+        own = self._manifest.pitch_method
+        try:
+            return load_pitch(own if method == PitchMethod.AUTO else method, self._base_models, self._device)
+        except InvalidConfiguration as error:
+            if method != PitchMethod.AUTO or self._manifest.parameters is not None:
+                raise
+            found = load_pitch(PitchMethod.AUTO, self._base_models, self._device)
+            log.warning("%s uses the pitch method %s: %s", self._manifest.name, found.name, error)
+            return found
+
+    def _own_median_hertz(self) -> float:
+        if median := self._manifest.statistics.get(MEDIAN_F0):
+            return median
+        raise InvalidConfiguration(
+            f"automaticTranspose needs to know how high the voice {self._manifest.name} speaks, and it does "
+            "not tell; set transposeSemitones instead (12 from a usual man's voice to a usual woman's)",
+            reason="VoicePitchUnknown",
         )
 
     def _output_rate(self, parameters: ConversionParameters, audio_format: AudioFormat) -> int:
@@ -146,21 +185,26 @@ class Converter:
                 f"resampleHertz {wanted} is too low; use 0 for the voice's own rate, or "
                 f"{_LOWEST_OUTPUT_HERTZ} or more"
             )
-        return encodable_rate_hertz(audio_format, wanted or self._tiles.sample_rate_hertz)
-
-    def _pitch_extractor(self, method: PitchMethod) -> PitchExtractor:
-        method = self._manifest.pitch_method if method == PitchMethod.AUTO else method
-        if method not in self._pitch:
-            self._pitch[method] = load_pitch(method, self._base_models, self._device)
-        return self._pitch[method]
+        return encodable_rate_hertz(audio_format, wanted or self.sample_rate_hertz)
 
     def _require_speaker(self, speaker_id: int) -> None:
-        if speaker_id >= self._manifest.speakers:
+        speakers = min(self._manifest.speakers, self.tiles.synthesizer.speakers)
+        if speaker_id >= speakers:
             raise InvalidConfiguration(
-                f"speakerId {speaker_id} is not in the voice {self._manifest.name}: it has "
-                f"{self._manifest.speakers} speaker(s), counted from 0",
+                f"speakerId {speaker_id} is not in the voice {self._manifest.name}: it has {speakers} "
+                "speaker(s), counted from 0",
                 reason="SpeakerNotFound",
             )
+
+
+def with_loudness_of(
+    source: Source, sound: Iterable[Floats], samples: int, rate: int, parameters: ConversionParameters
+) -> Iterable[Floats]:
+    """The sound (`samples` at `rate`), its loudness mixed with the recording's as the parameters say."""
+    if parameters.rms_mix_rate_percent == 100:
+        return sound
+    source_rms = source.loudness_gain * rms_every_half_second(source.recording, ANALYSIS_RATE_HERTZ)
+    return mix_loudness(sound, samples, rate, source_rms, parameters.rms_mix_rate_percent / 100)
 
 
 def exactly(blocks: Iterable[Floats], samples: int) -> Iterator[Floats]:
@@ -185,16 +229,40 @@ def _watched(
 ) -> Iterator[Floats]:
     done = 0
     for block in blocks:
-        if stop():
-            raise Terminated("the conversion was stopped; it starts again from the beginning of this file")
+        go_on_unless(stop)
         done += len(block)
         on_progress(done / samples)
         yield block
 
 
-def _tile_settings(parameters: ConversionParameters) -> TileSettings:
+def tile_settings(parameters: ConversionParameters) -> TileSettings:
+    """What the parameters say about features."""
     return TileSettings(
         index_rate=parameters.index_rate_percent / 100,
         protect=parameters.protect_percent / 100,
         speaker_id=parameters.speaker_id,
+        formant_ratio=2 ** (parameters.formant_shift_cents / _CENTS_PER_OCTAVE),
     )
+
+
+def _require_fit(manifest: VoiceManifest, digest: str, dimension: int, tiles: VoiceTiles) -> None:
+    """Raise InvalidConfiguration where the encoder or the index is not the voice's."""
+    wanted = manifest.content_encoder
+    if wanted.digest not in (None, digest):
+        raise InvalidConfiguration(
+            f"the voice {manifest.name} was trained with {wanted.name} {wanted.digest}, but the base models "
+            f"hold {digest}; fetch the base models of the release that trained it",
+            reason="ContentEncoderMismatch",
+        )
+    if tiles.synthesizer.content_dimension != dimension:
+        raise InvalidConfiguration(
+            f"the voice {manifest.name} speaks from content {tiles.synthesizer.content_dimension} wide, and "
+            f"{wanted.name} gives {dimension}; import the voice with the encoder that it was trained with",
+            reason="ContentEncoderMismatch",
+        )
+    if tiles.index is not None and tiles.index.dimension != dimension:
+        raise InvalidConfiguration(
+            f"the index of the voice {manifest.name} holds rows {tiles.index.dimension} wide, its content is "
+            f"{dimension} wide; leave the index out or use the one that belongs to the voice",
+            reason="IndexMismatch",
+        )

@@ -7,6 +7,7 @@ matches a stored one exactly, or falls into an empty cell, gives numbers: the ma
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import faiss
@@ -45,6 +46,20 @@ def build_index(features: np.ndarray, seed: int) -> bytes:
     return bytes(faiss.serialize_index(index))
 
 
+@dataclass(frozen=True)
+class Neighbours:
+    """What an index holds near some queries."""
+
+    squared_distances: np.ndarray
+    """[queries, neighbours]; huge where `ids` is -1: no more neighbours were found."""
+    ids: np.ndarray
+    shares: np.ndarray
+    """[queries, neighbours], each the inverse square of its squared distance, as in RVC, over their sum; all
+    0 for a query without neighbours."""
+    means: np.ndarray
+    """float32 [queries, dimension]."""
+
+
 class RetrievalIndex:
     """A loaded index."""
 
@@ -81,23 +96,30 @@ class RetrievalIndex:
     def mix(self, features: np.ndarray, rate: float, neighbours: int = NEIGHBOURS) -> np.ndarray:
         """`rate` of the neighbours' mean and `1 - rate` of the features, float32 [frames, dimension].
 
-        A neighbour weighs the inverse square of its squared distance, as in RVC. Frames without any
-        neighbour stay as they are.
+        Frames without any neighbour stay as they are.
         """
         if rate == 0.0 or len(features) == 0:
             return features
         mixed: np.ndarray = np.concatenate(list(self._mixed_blocks(features, np.float32(rate), neighbours)))
         return mixed
 
+    def search(self, queries: np.ndarray, neighbours: int = NEIGHBOURS) -> Neighbours:
+        """The nearest rows of queries [queries, dimension], and their mean."""
+        squared_distances, ids, rows = self._index.search_and_reconstruct(
+            np.ascontiguousarray(queries, dtype=np.float32), neighbours
+        )
+        missing = ids < 0
+        rows[missing] = 0.0
+        weights = np.maximum(squared_distances.astype(np.float64), _SMALLEST_SQUARED_DISTANCE) ** -2
+        weights[missing] = 0.0
+        total = weights.sum(axis=1, keepdims=True)
+        shares = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0).astype(np.float32)
+        means = np.matmul(shares[:, None, :], rows)[:, 0]
+        return Neighbours(squared_distances, ids, shares, means)
+
     def _mixed_blocks(self, features: np.ndarray, rate: np.float32, neighbours: int) -> Iterator[np.ndarray]:
         for start in range(0, len(features), _QUERY_ROWS):
-            queries = np.ascontiguousarray(features[start : start + _QUERY_ROWS], dtype=np.float32)
-            squared_distances, ids, rows = self._index.search_and_reconstruct(queries, neighbours)
-            missing = ids < 0
-            rows[missing] = 0.0
-            weights = np.maximum(squared_distances.astype(np.float64), _SMALLEST_SQUARED_DISTANCE) ** -2
-            weights[missing] = 0.0
-            total = weights.sum(axis=1, keepdims=True)
-            shares = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
-            means = np.matmul(shares.astype(np.float32)[:, None, :], rows)[:, 0]
-            yield np.where(total > 0, rate * means + (1 - rate) * queries, queries)
+            queries = features[start : start + _QUERY_ROWS].astype(np.float32)
+            found = self.search(queries, neighbours)
+            has_any = (found.ids >= 0).any(axis=1, keepdims=True)
+            yield np.where(has_any, rate * found.means + (1 - rate) * queries, queries)

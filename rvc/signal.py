@@ -6,6 +6,7 @@ Analysis audio is mono at 16 kHz, 160 samples a frame; frame `t` is centred on s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.ndimage
@@ -25,6 +26,9 @@ _LOUD_PERCENTILE = 95
 _ACTIVE_RANGE_DECIBELS = 35.0
 _DEFAULT_F0_HERTZ = 180.0
 _FILTER_BLOCK_SAMPLES = 1 << 18
+_FILTER_MARGIN_SAMPLES = 18
+"""Three times the filter's length, as scipy's `filtfilt` has it."""
+_HIGHEST_PEAK = 0.95
 
 
 def frame_levels(audio: Floats, first_frame: int, frames: int) -> Floats:
@@ -131,15 +135,39 @@ class MomentsOfRows:
 
 
 def remove_rumble(audio: Floats, sample_rate_hertz: int) -> None:
-    """Take what lies below 48 Hz out of `audio`, in place: Butterworth of order 5, forward and backward.
+    """Take what lies below 48 Hz out of `audio`, in place: Butterworth of order 5, forward and backward, both
+    ends continued by their mirror image turned upside down, as the original does.
 
     Goes block by block with the filter's state carried on, so that mapped audio of any length may be given.
     """
     rumble = scipy.signal.butter(5, 48, "highpass", fs=sample_rate_hertz, output="sos")
     settled = scipy.signal.sosfilt_zi(rumble)
-    for backward in (False, True):
-        ordered = audio[::-1] if backward else audio
-        state = settled * ordered[0]
-        for start in range(0, len(audio), _FILTER_BLOCK_SAMPLES):
-            block = ordered[start : start + _FILTER_BLOCK_SAMPLES]
-            block[:], state = scipy.signal.sosfilt(rumble, block, zi=state)
+    margin = min(_FILTER_MARGIN_SAMPLES, len(audio) - 1)
+    before = 2 * float(audio[0]) - audio[margin:0:-1].astype(np.float64)
+    after = 2 * float(audio[-1]) - audio[-2 : -2 - margin : -1].astype(np.float64)
+    starts = range(0, len(audio), _FILTER_BLOCK_SAMPLES)
+    blocks = [audio[start : start + _FILTER_BLOCK_SAMPLES] for start in starts]
+    parts: list[NDArray[Any]] = [part for part in (before, *blocks, after) if len(part)]
+    for ordered in (parts, [part[::-1] for part in reversed(parts)]):
+        state = settled * ordered[0][0]
+        for part in ordered:
+            part[:], state = scipy.signal.sosfilt(rumble, part, zi=state)
+
+
+def limit_peak(audio: Floats) -> None:
+    """Turn `audio` down, in place, to a peak of 0.95 if it is louder."""
+    blocks = [
+        audio[start : start + _FILTER_BLOCK_SAMPLES] for start in range(0, len(audio), _FILTER_BLOCK_SAMPLES)
+    ]
+    loudest = max(float(np.abs(block).max()) for block in blocks)
+    if loudest > _HIGHEST_PEAK:
+        for block in blocks:
+            block /= np.float32(loudest / _HIGHEST_PEAK)
+
+
+def mirrored(positions: NDArray[np.int64], samples: int) -> NDArray[np.int64]:
+    """Indices into a recording of so many samples for positions beyond its ends, where it runs back and forth
+    without repeating the turning points."""
+    period = max(1, 2 * (samples - 1))
+    folded = positions % period
+    return np.minimum(folded, period - folded)

@@ -1,7 +1,9 @@
 """A voice applied to an analysed recording, tile by tile.
 
 Each tile is synthesized with as much context as the network can see, and the context is thrown away: tiles
-join as if there were none.
+join as if there were none. A network that sees everywhere (attention) says slightly different things in
+neighbouring tiles, so its tiles overlap and are faded into each other; both sides draw the same noise, which
+is a function of position, so that nothing but those differences is faded.
 """
 
 from __future__ import annotations
@@ -45,6 +47,8 @@ class TileSettings:
     protect: float
     """Share of it left in unvoiced frames; 0.5 leaves all."""
     speaker_id: int
+    formant_ratio: float = 1.0
+    """Formants of the sound over the voice's own."""
 
 
 @dataclass(frozen=True)
@@ -83,41 +87,48 @@ class VoiceTiles:
 
     def synthesize(self, source: Source, settings: TileSettings) -> Iterator[Floats]:
         """The whole recording in the voice, [frames * rate / 100] samples in consecutive blocks."""
-        content = self._source_moments(source)
-        loudness = self._loudness(source)
+        moments, loudness = self.source_moments(source), self.loudness(source)
         phase = self.synthesizer.excitation_phase(source.f0_hertz, source.voiced)
-        tile_frames = self.synthesizer.tile_frames
         hop = self.sample_rate_hertz // FRAMES_PER_SECOND
-        for start in range(0, source.frames, tile_frames):
-            end = min(start + tile_frames, source.frames)
+        begin, end = source.inside.start, source.inside.stop
+        faded = np.zeros(0, np.float32)
+        for start in range(begin, end, self.synthesizer.tile_frames):
+            own_end = min(start + self.synthesizer.tile_frames, end)
+            heard_end = min(own_end + self.synthesizer.overlap_frames, end)
             first = max(0, start - self.synthesizer.context_frames)
-            last = min(source.frames, end + self.synthesizer.context_frames)
+            last = min(len(phase), heard_end + self.synthesizer.context_frames)
             window = Window(
                 first_frame=first,
-                content=self._content(source, first, last, content, settings),
+                content=self.window_content(source, first, last, moments, settings),
                 f0_hertz=source.f0_hertz[first:last],
                 voiced=source.voiced[first:last],
                 phase_cycles=phase[first:last],
                 loudness=loudness[first:last],
                 speaker_id=settings.speaker_id,
                 seed=_NOISE_SEED,
+                formant_ratio=settings.formant_ratio,
             )
-            sound = self.synthesizer.synthesize(window)
-            yield sound[(start - first) * hop : (end - first) * hop]
+            sound = self.synthesizer.synthesize(window)[(start - first) * hop : (heard_end - first) * hop]
+            sound = cross_faded(faded, sound)
+            own = (own_end - start) * hop
+            yield sound[:own]
+            faded = sound[own:]
 
-    def _source_moments(self, source: Source) -> Moments | None:
+    def source_moments(self, source: Source) -> Moments | None:
+        """What the source's content is standardized by; None where it is used as it is."""
         if self.content_moments is None:
             return None
         return source.content_moments.shrunk(self.content_moments, _PRIOR_CONTENT_ROWS)
 
-    def _loudness(self, source: Source) -> Floats:
+    def loudness(self, source: Source) -> Floats:
+        """[all frames], by the source's own mean and the voice's spread."""
         if self.level_moments is None:
             return source.levels
         spread = Moments(0, source.level_moments.mean, self.level_moments.deviation)
         level = source.level_moments.shrunk(spread, _PRIOR_LEVEL_FRAMES)
         return level.standardize(source.levels[:, None])[:, 0]
 
-    def _content(
+    def window_content(
         self, source: Source, first: int, last: int, moments: Moments | None, settings: TileSettings
     ) -> Floats:
         """Content of the frames [first, last), retrieved and protected."""
@@ -136,6 +147,14 @@ class VoiceTiles:
             return retrieved
         weight = np.where(source.voiced[first:last], 1.0, settings.protect).astype(np.float32)[:, None]
         return weight * retrieved + (1 - weight) * spoken
+
+
+def cross_faded(old: Floats, new: Floats) -> Floats:
+    """`new`, whose beginning is faded in while `old`, as long as it is, is faded out."""
+    count = min(len(old), len(new))
+    rise = (np.arange(count, dtype=np.float32) + 0.5) / max(count, 1)
+    begin = old[:count] + rise * (new[:count] - old[:count])
+    return np.concatenate([begin, new[count:]])
 
 
 def voice_tensors(

@@ -41,7 +41,8 @@ _RIFF_STREAMED = 0x7FFF0000
 class AudioReader(ABC):
     """An open recording; a context manager. Read it once, with `blocks`."""
 
-    path: Path
+    name: str
+    """For messages."""
     sample_rate_hertz: int
     channels: int
 
@@ -62,7 +63,7 @@ class AudioReader(ABC):
             if not np.isfinite(mono).all():
                 bad = count + int(np.flatnonzero(~np.isfinite(mono))[0])
                 raise InvalidAudio(
-                    f"{self.path.name}: sample {bad} ({bad / self.sample_rate_hertz:.2f} s) is not a "
+                    f"{self.name}: sample {bad} ({bad / self.sample_rate_hertz:.2f} s) is not a "
                     "finite number; export the recording again",
                     reason="AudioNotFinite",
                 )
@@ -70,7 +71,7 @@ class AudioReader(ABC):
             yield mono
         if count == 0:
             raise InvalidAudio(
-                f"{self.path.name}: holds no samples; record or export it again", reason="AudioEmpty"
+                f"{self.name}: holds no samples; record or export it again", reason="AudioEmpty"
             )
 
     def __enter__(self) -> AudioReader:
@@ -82,12 +83,13 @@ class AudioReader(ABC):
         self.close()
 
 
-def open_audio(path: Path) -> AudioReader:
-    """Open a recording for decoding.
+def open_audio(path: Path, name: str = "") -> AudioReader:
+    """Open a recording for decoding; messages call it `name`, or as the file is called.
 
     Raises `InvalidAudio` (AudioEmpty, AudioUndecodable, AudioTruncated), `ObjectNotFound`,
     `PermissionDenied`.
     """
+    name = name or path.name
     try:
         with path.open("rb") as file:
             head = file.read(12)
@@ -97,25 +99,25 @@ def open_audio(path: Path) -> AudioReader:
     except PermissionError as error:
         raise PermissionDenied(f"{path} may not be read; check its owner and mode") from error
     except IsADirectoryError as error:
-        raise InvalidAudio(f"{path} is a folder; name a recording", reason="AudioUndecodable") from error
+        raise InvalidAudio(f"{name} is a folder; name a recording", reason="AudioUndecodable") from error
     if size == 0:
-        raise InvalidAudio(f"{path.name}: 0 bytes; upload the recording again", reason="AudioEmpty")
-    _check_riff_size(path, head, size)
-    reader = _reader(path)
+        raise InvalidAudio(f"{name}: 0 bytes; upload the recording again", reason="AudioEmpty")
+    _check_riff_size(name, head, size)
+    reader = _reader(path, name)
     if reader.sample_rate_hertz not in _RATES_HERTZ:
         reader.close()
-        raise _undecodable(path, f"sample rate {reader.sample_rate_hertz} Hz")
+        raise _undecodable(name, f"sample rate {reader.sample_rate_hertz} Hz")
     return reader
 
 
-def _reader(path: Path) -> AudioReader:
+def _reader(path: Path, name: str) -> AudioReader:
     try:
-        reader = _SoundfileReader(path)
+        reader = _SoundfileReader(path, name)
     except soundfile.LibsndfileError:
-        return _FFmpegReader(path)
+        return _FFmpegReader(path, name)
     if reader.is_mp3 and not _states_mp3_length(path):
         reader.close()
-        return _FFmpegReader(path)
+        return _FFmpegReader(path, name)
     return reader
 
 
@@ -131,29 +133,29 @@ def _states_mp3_length(path: Path) -> bool:
     return any(name in first_frame for name in (b"Xing", b"Info", b"VBRI"))
 
 
-def _check_riff_size(path: Path, head: bytes, size: int) -> None:
+def _check_riff_size(name: str, head: bytes, size: int) -> None:
     """libsndfile silently shortens a wav that was cut off; its header still knows the length."""
     if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
         return
     (announced,) = struct.unpack_from("<I", head, 4)
     if size + 1 < announced + 8 and announced < _RIFF_STREAMED:
-        raise _truncated(path, f"{size} of {announced + 8} bytes")
+        raise _truncated(name, f"{size} of {announced + 8} bytes")
 
 
-def _truncated(path: Path, what: str) -> InvalidAudio:
-    return InvalidAudio(f"{path.name}: cut off ({what}); upload the recording again", reason="AudioTruncated")
+def _truncated(name: str, what: str) -> InvalidAudio:
+    return InvalidAudio(f"{name}: cut off ({what}); upload the recording again", reason="AudioTruncated")
 
 
-def _undecodable(path: Path, why: object) -> InvalidAudio:
+def _undecodable(name: str, why: object) -> InvalidAudio:
     return InvalidAudio(
-        f"{path.name}: cannot be decoded as audio ({why}); use wav, flac, mp3, ogg or m4a",
+        f"{name}: cannot be decoded as audio ({why}); use wav, flac, mp3, ogg or m4a",
         reason="AudioUndecodable",
     )
 
 
 class _SoundfileReader(AudioReader):
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, name: str) -> None:
+        self.name = name
         self._file = soundfile.SoundFile(path)
         self.sample_rate_hertz = self._file.samplerate
         self.channels = self._file.channels
@@ -166,25 +168,25 @@ class _SoundfileReader(AudioReader):
                 count += len(block)
                 yield block
         except soundfile.LibsndfileError as error:
-            raise _undecodable(self.path, error.error_string) from error
+            raise _undecodable(self.name, error.error_string) from error
         if count < self._file.frames:
-            raise _truncated(self.path, f"{count} of {self._file.frames} samples")
+            raise _truncated(self.name, f"{count} of {self._file.frames} samples")
 
     def close(self) -> None:
         self._file.close()
 
 
 class _FFmpegReader(AudioReader):
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, name: str) -> None:
+        self.name = name
         try:
             self._container = av.open(str(path), options=_FFMPEG_OPTIONS, metadata_errors="replace")
         except (av.FFmpegError, OSError) as error:
-            raise _undecodable(path, getattr(error, "strerror", None) or error) from error
+            raise _undecodable(name, getattr(error, "strerror", None) or error) from error
         decodable = [stream for stream in self._container.streams.audio if stream.codec_context is not None]
         if not decodable:
             self._container.close()
-            raise _undecodable(path, "there is no sound in it that can be read")
+            raise _undecodable(name, "there is no sound in it that can be read")
         self._stream = decodable[0]
         self.sample_rate_hertz = self._stream.rate
         self.channels = self._stream.channels
@@ -200,7 +202,7 @@ class _FFmpegReader(AudioReader):
                     count += len(block)
                     yield block
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise _undecodable(self.path, getattr(error, "strerror", None) or error) from error
+            raise _undecodable(self.name, getattr(error, "strerror", None) or error) from error
         if self._container.format.name in _FORMATS_WITHOUT_DURATION:
             return
         duration, unit = self._stream.duration, self._stream.time_base
@@ -208,7 +210,7 @@ class _FFmpegReader(AudioReader):
             announced = float(duration * unit)
             seconds = count / self.sample_rate_hertz
             if seconds < announced - _TRUNCATION_TOLERANCE_SECONDS:
-                raise _truncated(self.path, f"{seconds:.1f} of {announced:.1f} seconds")
+                raise _truncated(self.name, f"{seconds:.1f} of {announced:.1f} seconds")
 
     def close(self) -> None:
         self._container.close()

@@ -47,7 +47,7 @@ def load_audio(path: Path, sample_rate_hertz: int) -> np.ndarray:
         source = MeasuredBlocks(reader.blocks())
         blocks = list(resample_blocks(source, reader.sample_rate_hertz, sample_rate_hertz))
     audio: np.ndarray = np.concatenate(blocks)
-    source.require_sound(path, sample_rate_hertz, len(audio))
+    source.require_sound(path.name, sample_rate_hertz, len(audio))
     return audio
 
 
@@ -65,15 +65,15 @@ class MeasuredBlocks:
             self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))
             yield block
 
-    def require_sound(self, path: Path, to_hertz: int, samples: int) -> None:
+    def require_sound(self, name: str, to_hertz: int, samples: int) -> None:
         """Raise `InvalidAudio` for silence, and for recordings of which no sample is left at another rate."""
         if self.peak <= SILENCE_PEAK:
             raise InvalidAudio(
-                f"{path.name}: silent from beginning to end; check the microphone or the export",
+                f"{name}: silent from beginning to end; check the microphone or the export",
                 reason="AudioSilent",
             )
         if samples == 0:
             raise InvalidAudio(
-                f"{path.name}: its {self.frames} samples do not make one at {to_hertz} Hz; record more",
+                f"{name}: its {self.frames} samples do not make one at {to_hertz} Hz; record more",
                 reason="AudioTooShort",
             )

@@ -30,19 +30,20 @@ class SpooledAudio:
         self._file = file
 
     @classmethod
-    def open(cls, path: Path, scratch: Path) -> SpooledAudio:
+    def open(cls, path: Path, scratch: Path, name: str = "") -> SpooledAudio:
         """Decode `path` into a new file in the folder `scratch` (four bytes a sample: 230 MB an hour).
 
+        Messages call the recording `name`, or as its file is called.
         Raises as `rvc.audio.load_audio` does; then nothing is left in `scratch`.
         """
         with tempfile.NamedTemporaryFile(dir=scratch, prefix="spool-", suffix=".f32", delete=False) as file:
             spool = Path(file.name)
             try:
-                with open_audio(path) as reader:
+                with open_audio(path, name) as reader:
                     source = MeasuredBlocks(reader.blocks())
                     for block in resample_blocks(source, reader.sample_rate_hertz, ANALYSIS_RATE_HERTZ):
                         file.write(block.tobytes())
-                source.require_sound(path, ANALYSIS_RATE_HERTZ, file.tell() // 4)
+                source.require_sound(reader.name, ANALYSIS_RATE_HERTZ, file.tell() // 4)
             except BaseException:
                 spool.unlink()
                 raise

@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 import tracemalloc
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from rvc.contract import AudioFormat, ConversionParameters, PitchMethod
 from rvc.convert import Converter, exactly, soft_clipped
 from rvc.errors import InvalidAudio, InvalidConfiguration, Terminated
 from rvc.pitch import load_pitch
-from rvc.voice import Voice
+from rvc.retrieval import build_index
+from rvc.tiles import MEDIAN_F0
+from rvc.voice import INDEX_NAME, Voice
 from tests.fixtures.sounds import voice_like
 from tests.train.recordings import write_bad_recordings
 
@@ -114,7 +117,7 @@ def test_what_is_no_recording_is_refused_and_leaves_nothing(
     [
         (ConversionParameters(speaker_id=1), "speakerId 1 is not in the voice test"),
         (ConversionParameters(resample_hertz=4000), "resampleHertz 4000 is too low"),
-        (ConversionParameters(pitch_method=PitchMethod.RMVPE), "pitchMethod RMVPE"),
+        (ConversionParameters(pitch_method=PitchMethod.RMVPE), "(?i)rmvpe"),
     ],
 )
 def test_what_the_voice_cannot_do_is_refused(
@@ -174,3 +177,59 @@ def test_the_level_of_a_recording_changes_nothing_but_the_loudness(
     rms = {factor: np.sqrt(np.mean(samples**2)) for factor, samples in sound.items()}
     assert rms[0.01] / rms[1.0] == pytest.approx(0.01, rel=0.05)
     assert rms[8.0] == pytest.approx(rms[1.9], rel=0.02), "over full scale, so turned down to a peak of 0.95"
+
+
+def test_messages_call_the_recording_by_the_name_that_people_know(
+    converter: Converter, tmp_path: Path
+) -> None:
+    bad = write_bad_recordings(tmp_path / "bad")
+    for name in ("empty.wav", "text.wav", "silent.wav"):
+        with pytest.raises(InvalidAudio, match=r"^letters/7\.wav: "):
+            converter.convert(
+                bad / name, tmp_path / "x.wav", DEFAULTS, AudioFormat.WAV, tmp_path, name="letters/7.wav"
+            )
+
+
+def test_automatic_transposition_goes_to_the_pitch_of_the_voice(
+    converter: Converter, voice: Voice, tmp_path: Path
+) -> None:
+    source = recording(tmp_path, 3.0)
+    parameters = ConversionParameters(automatic_transpose=True)
+    report = converter.convert(source, tmp_path / "x.wav", parameters, AudioFormat.WAV, tmp_path)
+    own = voice.manifest.statistics[MEDIAN_F0]
+    assert report.transpose_semitones == round(12 * np.log2(own / 150))
+    assert abs(12 * np.log2(own / report.median_f0_hertz)) < 0.7
+
+
+def changed(voice: Voice, **fields: object) -> Voice:
+    return dataclasses.replace(voice, manifest=msgspec.structs.replace(voice.manifest, **fields))
+
+
+def test_automatic_transposition_to_a_voice_that_does_not_tell_its_pitch_is_refused(
+    voice: Voice, base_models: Path, tmp_path: Path
+) -> None:
+    unknown = Converter(changed(voice, statistics={}), base_models, torch.device("cpu"))
+    parameters = ConversionParameters(automatic_transpose=True)
+    with pytest.raises(InvalidConfiguration, match="set transposeSemitones instead") as raised:
+        unknown.convert(recording(tmp_path, 1.0), tmp_path / "x.wav", parameters, AudioFormat.WAV, tmp_path)
+    assert raised.value.reason == "VoicePitchUnknown"
+
+
+def test_a_voice_from_elsewhere_makes_do_with_the_pitch_method_that_there_is(
+    voice: Voice, base_models: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    elsewhere = changed(voice, parameters=None, pitch_method=PitchMethod.RMVPE)
+    converter = Converter(elsewhere, base_models, torch.device("cpu"))
+    assert converter.pitch_extractor(PitchMethod.AUTO).name == PitchMethod.FCPE
+    assert "test uses the pitch method FCPE" in caplog.text
+    with pytest.raises(InvalidConfiguration):
+        Converter(changed(voice, pitch_method=PitchMethod.RMVPE), base_models, torch.device("cpu"))
+
+
+def test_an_index_of_another_width_is_refused(voice: Voice, base_models: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "voice"
+    shutil.copytree(voice.folder, folder)
+    (folder / INDEX_NAME).write_bytes(build_index(np.zeros((50, 8), np.float32), seed=0))
+    with pytest.raises(InvalidConfiguration, match="8 wide") as raised:
+        Converter(dataclasses.replace(voice, folder=folder), base_models, torch.device("cpu"))
+    assert raised.value.reason == "IndexMismatch"

@@ -8,11 +8,12 @@ from rvc.signal import (
     frame_levels,
     gate_f0,
     interpolate_unvoiced,
+    limit_peak,
     median_filter_f0,
+    mirrored,
     phase_at_frames,
     remove_rumble,
 )
-from tests.fixtures.parity import parity_arrays
 
 
 def f32(*values: float) -> np.ndarray:
@@ -66,16 +67,29 @@ def test_rumble_goes_and_speech_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     assert blocks == pytest.approx(whole, abs=1e-6)
 
 
-def test_rumble_goes_as_in_the_original() -> None:
-    numbers = parity_arrays("pipeline.npz")
-    audio = (numbers["wave_i16"] / 32768).astype(np.float32)
-    audio /= max(1, np.abs(audio).max() / 0.95)
-    remove_rumble(audio, 16000)
-    theirs = numbers["highpassed_f32"]
-    # Every fifth sample is kept; the ends differ, because theirs are extended by reflection.
-    inside = slice(400, -400)
-    assert audio[::5][inside] == pytest.approx(theirs[inside], abs=2e-3)
-    assert scipy.signal.butter(5, 48, "highpass", fs=16000, output="sos").shape == (3, 6)
+@pytest.mark.parametrize("samples", [1, 2, 17, 18, 19, 500, 30000])
+def test_the_ends_are_continued_as_by_filtfilt(samples: int) -> None:
+    audio = np.random.default_rng(1).standard_normal(samples)
+    filtered = audio.copy()
+    remove_rumble(filtered, 16000)
+    expected = scipy.signal.sosfiltfilt(
+        scipy.signal.butter(5, 48, "highpass", fs=16000, output="sos"), audio, padlen=min(18, samples - 1)
+    )
+    np.testing.assert_allclose(filtered, expected, atol=1e-9)
+
+
+def test_what_is_over_full_scale_is_turned_down_and_the_rest_left() -> None:
+    for peak, left in ((0.5, 0.5), (0.95, 0.95), (4.0, 0.95)):
+        audio = f32(0.1 * peak, -peak, 0.3 * peak)
+        limit_peak(audio)
+        assert audio == pytest.approx(f32(0.1 * left, -left, 0.3 * left))
+
+
+@pytest.mark.parametrize(("samples", "margin"), [(50, 20), (7, 30), (2, 5), (1, 4)])
+def test_positions_beyond_the_ends_are_numpys_reflection(samples: int, margin: int) -> None:
+    audio = np.arange(samples)
+    indices = mirrored(np.arange(-margin, samples + margin), samples)
+    assert np.array_equal(audio[indices], np.pad(audio, margin, mode="reflect"))
 
 
 def test_moments_of_blocks_are_those_of_the_whole() -> None:

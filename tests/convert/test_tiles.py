@@ -7,19 +7,21 @@ import pytest
 import soundfile
 import torch
 
-from rvc.architectures import architecture
+from rvc.architectures import Conventions, architecture
 from rvc.audio import SpooledAudio
 from rvc.content import load_content_encoder
 from rvc.contract import ContentEncoder, PitchMethod
 from rvc.errors import ArtifactCorrupt
 from rvc.pitch import load_pitch
 from rvc.signal import Moments
-from rvc.source import Source, analyse
+from rvc.source import Hearing, Source, Transposition, analyse
 from rvc.tiles import TileSettings, VoiceTiles, synthesizer_tensors, voice_tensors
 from rvc.voice import Voice
 from tests.fixtures.sounds import voice_like
 
 CPU = torch.device("cpu")
+LIGHT = Conventions(standardizes_content=True, levels_speech=True, gates_f0=True)
+HEARING = Hearing(LIGHT, padding_frames=0, transposition=Transposition(5), filter_radius=3)
 SETTINGS = TileSettings(index_rate=0.75, protect=0.33, speaker_id=0)
 
 
@@ -48,8 +50,7 @@ def analysed(audio: np.ndarray, folder: Path, base_models: Path) -> Source:
             folder,
             load_content_encoder(ContentEncoder.AUTO, base_models, CPU),
             load_pitch(PitchMethod.AUTO, base_models, CPU),
-            transpose_semitones=5,
-            filter_radius=3,
+            HEARING,
         )
 
 
@@ -83,7 +84,7 @@ def test_the_analysis_hears_what_is_there(source: Source) -> None:
 def test_retrieval_and_protection_change_what_they_should(tiles: VoiceTiles, source: Source) -> None:
     def content(index_rate: float, protect: float) -> np.ndarray:
         settings = TileSettings(index_rate=index_rate, protect=protect, speaker_id=0)
-        return tiles._content(source, 0, 900, source.content_moments, settings)
+        return tiles.window_content(source, 0, 900, source.content_moments, settings)
 
     own, unprotected, protected = content(0, 0.33), content(0.75, 0.5), content(0.75, 0.33)
     voiced = source.voiced
