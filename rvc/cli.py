@@ -1,4 +1,4 @@
-"""The command line `rvc`: train a voice, convert recordings, look at a voice, fetch base models.
+"""The command line `rvc`: train a voice, convert recordings, look at a voice, bring base models.
 
 Results go to standard output, as one JSON object with `--json`; progress and messages go to standard error.
 An expected error is one line and an exit code of `rvc.contract.ExitCode`.
@@ -79,12 +79,47 @@ def _parser() -> _Parser:
     info = commands.add_parser("info", help="what a voice is and what it learnt from")
     info.add_argument("voice", type=Path, help="folder of a voice")
     info.set_defaults(run="info")
-    fetch = commands.add_parser("fetch-base", help="download the pretrained networks that voices build on")
-    fetch.add_argument("folder", type=Path, nargs="?", help="default: where the other commands look for them")
-    fetch.set_defaults(run="fetch_base")
+    _add_fetch_base(
+        commands.add_parser("fetch-base", help="download the pretrained networks that voices build on")
+    )
+    _add_add_base(commands.add_parser("add-base", help="bring pretrained networks that you have as files"))
     for command in commands.choices.values():
         command.add_argument("--json", action="store_true", help="print the result as one JSON object")
     return parser
+
+
+_DOWNLOADABLE = (
+    "contentvec, rmvpe, fcpe, crepe, crepe-tiny, whisper-base-encoder, rvc2-v2-f0-40k-generator, "
+    "rvc2-v2-f0-40k-discriminator and those of 32k and 48k"
+)
+
+
+def _add_fetch_base(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run="fetch_base")
+    parser.add_argument(
+        "folder", type=Path, nargs="?", help="default: where the other commands look for them"
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        metavar="NAME",
+        help=f"these and no others: {_DOWNLOADABLE}; * stands for anything (what Light voices need)",
+    )
+
+
+def _add_add_base(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run="add_base")
+    parser.add_argument(
+        "files",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="hubert_base.pt, pytorch_model.bin, rmvpe.pt, f0G40k.pth and the like",
+    )
+    parser.add_argument(
+        "--as", dest="name", metavar="NAME", help="which one it is, if the file does not tell"
+    )
+    parser.add_argument("--base-models", type=Path, metavar="FOLDER", help="see `rvc fetch-base`")
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:

