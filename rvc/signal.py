@@ -147,7 +147,8 @@ def remove_rumble(audio: Floats, sample_rate_hertz: int) -> None:
     after = 2 * float(audio[-1]) - audio[-2 : -2 - margin : -1].astype(np.float64)
     starts = range(0, len(audio), _FILTER_BLOCK_SAMPLES)
     blocks = [audio[start : start + _FILTER_BLOCK_SAMPLES] for start in starts]
-    parts: list[NDArray[Any]] = [part for part in (before, *blocks, after) if len(part)]
+    pieces: tuple[NDArray[Any], ...] = (before, *blocks, after)
+    parts = [piece for piece in pieces if len(piece)]
     for ordered in (parts, [part[::-1] for part in reversed(parts)]):
         state = settled * ordered[0][0]
         for part in ordered:
