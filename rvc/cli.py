@@ -1,4 +1,4 @@
-"""The command line `rvc`: train a voice, convert recordings, look at a voice, bring base models.
+"""The command line `rvc`: train voices, convert recordings with them, bring, pass on and mix voices.
 
 Results go to standard output, as one JSON object with `--json`; progress and messages go to standard error.
 An expected error is one line and an exit code of `rvc.contract.ExitCode`.
@@ -7,6 +7,7 @@ An expected error is one line and an exit code of `rvc.contract.ExitCode`.
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -32,6 +33,7 @@ from rvc.exit_codes import exit_code
 from rvc.pod import limit_threads
 from rvc.store.failures import from_os_error
 
+_VOICES = "rvc.cli_voices"
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
@@ -49,10 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     limit_threads()
     # After `limit_threads`: numerical libraries read the number of threads when they are imported.
-    from rvc import cli_commands
-
+    commands = importlib.import_module(chosen.module)
     try:
-        getattr(cli_commands, chosen.run)(chosen)
+        getattr(commands, chosen.run)(chosen)
     except RvcError as error:
         return _tell(error)
     except OSError as error:
@@ -73,12 +74,17 @@ def _parser() -> _Parser:
     parser = _Parser(
         prog="rvc", description="Learn a voice from recordings and speak other recordings with it."
     )
+    parser.set_defaults(module="rvc.cli_commands")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     _add_train(commands.add_parser("train", help="learn a voice from a folder of recordings"))
     _add_convert(commands.add_parser("convert", help="speak recordings with a voice"))
     info = commands.add_parser("info", help="what a voice is and what it learnt from")
-    info.add_argument("voice", type=Path, help="folder of a voice")
-    info.set_defaults(run="info")
+    info.set_defaults(run="info", module=_VOICES)
+    info.add_argument("voice", type=Path, help="folder of a voice, or a model file of RVC programs (.pth)")
+    _add_index(info)
+    _add_import(commands.add_parser("import", help="make a voice of the files of RVC programs"))
+    _add_export(commands.add_parser("export", help="write a voice as RVC programs do"))
+    _add_merge(commands.add_parser("merge", help="mix two voices into one"))
     _add_fetch_base(
         commands.add_parser("fetch-base", help="download the pretrained networks that voices build on")
     )
@@ -86,6 +92,35 @@ def _parser() -> _Parser:
     for command in commands.choices.values():
         command.add_argument("--json", action="store_true", help="print the result as one JSON object")
     return parser
+
+
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run="import_", module=_VOICES)
+    parser.add_argument("model", type=Path, help="a .pth: of a voice, or a checkpoint of training (G_*.pth)")
+    parser.add_argument("voice", type=Path, help="new folder to write the voice to")
+    parser.add_argument("--name", help="name of the voice (the folder's)")
+    _add_index(parser)
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run="export", module=_VOICES)
+    parser.add_argument("voice", type=Path, help="folder of a voice of architecture RVC2")
+    parser.add_argument("folder", type=Path, nargs="?", default=Path(), help="where the files go (here)")
+    parser.add_argument("--name", help="of the files (the voice's)")
+
+
+def _add_merge(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run="merge", module=_VOICES)
+    parser.add_argument("first", type=Path, metavar="A", help="folder of a voice, or a .pth")
+    parser.add_argument("second", type=Path, metavar="B", help="another voice of the same kind")
+    parser.add_argument("output", type=Path, help="new folder for the voice, or a .pth to write")
+    parser.add_argument("--share", type=float, default=0.5, help="how much of A there is in it, 0 to 1 (0.5)")
+    parser.add_argument("--name", help="name of the voice (the output's)")
+    _add_index(parser)
+
+
+def _add_index(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--index", type=Path, metavar="FILE", help="the .index that goes with a .pth")
 
 
 _DOWNLOADABLE = (

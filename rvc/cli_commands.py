@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import signal
@@ -15,11 +14,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from tqdm import tqdm
 
 from rvc.base_models import default_folder
 from rvc.cli import conversion_parameters
+from rvc.cli_voices import print_result, print_voice
 from rvc.contract import AudioFormat, Progress, TrainingSettings
 from rvc.convert import Converter
 from rvc.dataset import AUDIO_SUFFIXES
@@ -71,7 +70,7 @@ def train(chosen: argparse.Namespace) -> None:
             stop=stop.is_set,
         )
         bar.update(100 - bar.n)
-    _print_voice(manifest, chosen)
+    print_voice(manifest, chosen)
 
 
 def convert(chosen: argparse.Namespace) -> None:
@@ -102,16 +101,11 @@ def convert(chosen: argparse.Namespace) -> None:
         f"Hz{_pitch_hint(one, voice.manifest)}"
         for one in done
     ]
-    _print(result, lines, chosen)
+    print_result(result, lines, chosen)
     if failed:
         raise InvalidAudio(
             f"{len(failed)} of {len(jobs)} recordings could not be converted", reason="SomeInputsFailed"
         )
-
-
-def info(chosen: argparse.Namespace) -> None:
-    """`rvc info VOICE`: checks all files, prints the manifest."""
-    _print_voice(open_voice(chosen.voice).manifest, chosen)
 
 
 def fetch_base(chosen: argparse.Namespace) -> None:
@@ -122,7 +116,7 @@ def fetch_base(chosen: argparse.Namespace) -> None:
     folder = chosen.folder or default_folder()
     names = select(chosen.only) if chosen.only else DEFAULT_NAMES
     fetch_base_models(folder, lambda line: tqdm.write(line, file=sys.stderr), names)
-    _print({"folder": str(folder), "models": list(names)}, [str(folder)], chosen)
+    print_result({"folder": str(folder), "models": list(names)}, [str(folder)], chosen)
 
 
 def add_base(chosen: argparse.Namespace) -> None:
@@ -134,7 +128,7 @@ def add_base(chosen: argparse.Namespace) -> None:
     folder = chosen.base_models or default_folder()
     added = {str(path): add_base_model(folder, path, chosen.name) for path in chosen.files}
     lines = [f"{path} is {name}, now in {folder}" for path, name in added.items()]
-    _print({"folder": str(folder), "added": added}, lines, chosen)
+    print_result({"folder": str(folder), "added": added}, lines, chosen)
 
 
 _TRAINING_BAR = "{desc} {bar} {n:.0f} % [{elapsed}{postfix}]"
@@ -209,29 +203,3 @@ def _pitch_hint(report: dict[str, Any], manifest: VoiceManifest) -> str:
         f"  (F0 is {spoken:.0f} Hz, the voice was learnt at {own:.0f} Hz: "
         f"{12 * math.log2(own / spoken):+.0f} more semitones of --transpose would bring them together)"
     )
-
-
-def _learnt_from(manifest: VoiceManifest) -> str:
-    if manifest.dataset is None or manifest.parameters is None:
-        return "trained elsewhere: " + ", ".join(f"{name} {value}" for name, value in manifest.origin.items())
-    return (
-        f"learnt from {manifest.dataset.seconds / 60:.1f} minutes of speech in {manifest.dataset.clips} "
-        f"clips, {manifest.parameters.epochs} epochs, at a median F0 of "
-        f"{manifest.statistics.get(MEDIAN_F0, 0):.0f} Hz"
-    )
-
-
-def _print_voice(manifest: VoiceManifest, chosen: argparse.Namespace) -> None:
-    metrics = ", ".join(f"{name} {value:.4g}" for name, value in manifest.metrics.items())
-    lines = [
-        f"{manifest.name}: {manifest.architecture} at {manifest.sample_rate_hertz} Hz, "
-        f"{manifest.content_encoder.name}, {manifest.pitch_method}",
-        _learnt_from(manifest),
-        metrics,
-    ]
-    _print(msgspec.to_builtins(manifest), lines, chosen)
-
-
-def _print(result: dict[str, Any], lines: list[str], chosen: argparse.Namespace) -> None:
-    text = json.dumps(result, ensure_ascii=False) if chosen.json else "\n".join(lines)
-    sys.stdout.write(f"{text}\n")

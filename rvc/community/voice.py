@@ -98,7 +98,7 @@ def import_voice(
     sources = {"model": model.name, "modelSha256": _sha256(model)}
     index_content = None
     if index is not None:
-        index_content = _fitting_index(index, read.geometry)
+        index_content = fitting_index(index, read.geometry)
         sources |= {"index": index.name, "indexSha256": hashlib.sha256(index_content).hexdigest()}
     claims = {f"{CLAIM_PREFIX}{claim}": text for claim, text in read.claims.items()}
     manifest = described(read, name, origin=sources | dict(origin or {}) | claims)
@@ -161,6 +161,20 @@ def open_any_voice(path: Path, index: Path | None, scratch: Path) -> Voice:
     folder = Path(tempfile.mkdtemp(prefix="voice-", dir=scratch))
     import_voice(path, index, folder, name=path.stem)
     return open_voice(folder)
+
+
+def fitting_index(path: Path, geometry: Geometry) -> bytes:
+    """Content of an index file for a voice of these sizes.
+
+    Raises ObjectNotFound and ArtifactCorrupt; InvalidConfiguration for the index of a voice of another kind.
+    """
+    index = read_index(path)
+    if index.dimension != geometry.content_dimension:
+        raise InvalidConfiguration(
+            f"{path} holds content of {index.dimension} dimensions, the voice reads "
+            f"{geometry.content_dimension} ({geometry.version}); it belongs to another voice"
+        )
+    return index.content
 
 
 def model_of(voice: Voice) -> InferenceModel:
@@ -232,16 +246,6 @@ def _model_in(manifest: VoiceManifest, tensors: Mapping[str, torch.Tensor]) -> I
         speaker_names=manifest.speaker_names,
         median_f0_hertz=manifest.statistics.get(MEDIAN_F0),
     )
-
-
-def _fitting_index(path: Path, geometry: Geometry) -> bytes:
-    index = read_index(path)
-    if index.dimension != geometry.content_dimension:
-        raise InvalidConfiguration(
-            f"{path} holds content of {index.dimension} dimensions, the voice reads "
-            f"{geometry.content_dimension} ({geometry.version}); it belongs to another voice"
-        )
-    return index.content
 
 
 def _sha256(path: Path) -> str:
