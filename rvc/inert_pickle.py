@@ -87,7 +87,7 @@ _EMPTY: dict[str, Callable[[], object]] = {"EMPTY_LIST": list, "EMPTY_DICT": dic
 _SEQUENCES: dict[str, Callable[[list[Any]], object]] = {
     "TUPLE": tuple,
     "LIST": list,
-    "FROZENSET": frozenset,
+    "FROZENSET": lambda items: frozenset(_keys(items)),
     "DICT": lambda items: dict(_pairs(items)),
 }
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
@@ -157,7 +157,7 @@ class _Machine:
     def _extend(self, items: list[Any]) -> None:
         target = self._stack[-1]
         if isinstance(target, set):
-            target.update(items)
+            target.update(_keys(items))
         elif isinstance(target, list | Inert):
             (target.items if isinstance(target, Inert) else target).extend(items)
         else:
@@ -238,7 +238,15 @@ def _called(kind: object) -> str:
 
 
 def _pairs(items: list[Any]) -> list[tuple[Any, Any]]:
-    return list(zip(items[::2], items[1::2], strict=True))
+    return list(zip(_keys(items[::2]), items[1::2], strict=True))
+
+
+def _keys(items: list[Any]) -> list[Any]:
+    """The items, if all may be keys; Python's hash of a tuple within a tuple and so on ends the process."""
+    for item in items:
+        if item is not None and not isinstance(item, str | bytes | int | float | Global | Inert):
+            raise TypeError(f"{type(item).__name__} as a key")
+    return items
 
 
 _METHODS: dict[str, Callable[[_Machine, Any], object]] = {

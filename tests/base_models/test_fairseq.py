@@ -183,6 +183,15 @@ def test_tricks_of_hand_written_pickles_are_refused(instructions, message):
     assert message in refused(assembled(*instructions))
 
 
+@pytest.mark.parametrize(
+    ("before", "after"), [(b"}", b"Ns"), (b"\x8f(", b"\x90"), (b"(", b"\x91"), (b"(", b"Nd")]
+)
+def test_a_key_too_deep_to_hash_is_damage(before, after):
+    nested = b"N" + b"\x85" * 1_000_000
+    with pytest.raises(ArtifactCorrupt, match="tuple as a key"):
+        read_pickle(b"\x80\x04" + before + nested + after + b".", Allowed({}, ()), "deep.pt")
+
+
 def test_state_is_kept_and_never_applied():
     pickled = STUB + b")\x81" + STATE + b"b"
     value = read_pickle(b"\x80\x02" + pickled + b".", Allowed({}, ("fairseq.",)), "file")
