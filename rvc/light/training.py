@@ -1,5 +1,5 @@
-"""One run of training `Light`: AdamW on spectral distances, and a moving average of the weights, which is the
-voice."""
+"""One run of training `Light`: AdamW on spectral distances and later against an adversary, and a moving
+average of the weights, which is the voice."""
 
 from __future__ import annotations
 
@@ -14,23 +14,28 @@ from torch import nn
 from rvc.architectures.interface import ROWS_PER_SECOND, VALIDATION, Hyperparameters, Losses, TrainingSet
 from rvc.contract import Precision, TrainingSettings
 from rvc.errors import InvalidConfiguration
+from rvc.light.adversary import RESOLUTIONS, Adversary, Verdict
 from rvc.light.batches import SEGMENT_ROWS, Batch, Batches, recorded_segments
 from rvc.light.decoder import Decoder
 from rvc.light.excitation import pulse_train
 from rvc.light.geometry import Geometry
 from rvc.light.losses import SpectralLoss
 from rvc.light.network import Network
+from rvc.light.schedule import Schedule
 
-_LEARNING_RATE = 1.5e-3
-_FINAL_LEARNING_RATE = 0.1
-"""Of the initial one, reached on a straight line over all steps."""
-_WARM_UP_STEPS = 100
-_WARM_UP_SHARE = 0.1
 _BETAS = (0.9, 0.98)
 _WEIGHT_DECAY = 0.01
 _LARGEST_GRADIENT = 1.0
 _AVERAGE_DECAY = 0.998
 _BIAS_SECONDS = 60
+
+_ADVERSARIAL_WEIGHT = 1.0
+_MATCHING_WEIGHT = 4.0
+"""Strong ones: weak ones change little in the few hundred steps that there are."""
+_JUDGED_SECONDS = 8
+"""Of a batch; the adversary costs as much as all the rest."""
+_ADVERSARY_RATE = 5e-4
+_ADVERSARY_BETAS = (0.8, 0.99)
 
 
 class LightTraining:
@@ -42,27 +47,30 @@ class LightTraining:
         self._device = device
         self._lower_precision = _lower_precision(settings.precision, device)
         batch_seconds = settings.batch_size * SEGMENT_ROWS / ROWS_PER_SECOND
-        self._steps_per_epoch = max(1, round(dataset.seconds / batch_seconds))
-        self._total_steps = settings.epochs * self._steps_per_epoch
+        self._schedule = Schedule(settings.epochs, max(1, round(dataset.seconds / batch_seconds)))
         self._steps_done = 0
         self._generator = torch.Generator().manual_seed(settings.seed)
         self._batches = Batches(dataset, settings.batch_size, self._generator, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             network = Network(dataset.content.shape[1], self._geometry)
+            self._adversary = Adversary().to(device)
         _start_at_mean_spectrum(network, dataset, self._geometry)
         self._network = network.to(device)
         self._average = copy.deepcopy(self._network).requires_grad_(False)
         self._decoder = Decoder(self._geometry).to(device)
         self._loss = SpectralLoss(self._geometry).to(device)
         self._optimizer = torch.optim.AdamW(
-            self._network.parameters(), _LEARNING_RATE, betas=_BETAS, weight_decay=_WEIGHT_DECAY, fused=True
+            self._network.parameters(), betas=_BETAS, weight_decay=_WEIGHT_DECAY, fused=True
+        )
+        self._adversary_optimizer = torch.optim.AdamW(
+            self._adversary.parameters(), _ADVERSARY_RATE, betas=_ADVERSARY_BETAS, fused=True
         )
 
     @property
     def steps_per_epoch(self) -> int:
         """Steps in one pass over the seconds of the training set."""
-        return self._steps_per_epoch
+        return self._schedule.steps_per_epoch
 
     @property
     def steps_done(self) -> int:
@@ -70,20 +78,36 @@ class LightTraining:
         return self._steps_done
 
     def step(self) -> Losses:
-        """One optimiser step on a random batch."""
+        """One optimiser step on a random batch, of the synthesizer and, in its time, of the adversary."""
         for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate(self._steps_done, self._total_steps)
+            group["lr"] = self._schedule.learning_rate(self._steps_done)
         batch = self._batches.draw()
         with torch.no_grad():
             recorded = self._loss.magnitudes(batch.audio)
-        spectral, mel = self._loss(self._loss.magnitudes(self._synthesize(batch, self._network)), recorded)
+        synthesized = self._loss.magnitudes(self._synthesize(batch, self._network))
+        spectral, mel = self._loss(synthesized, recorded)
+        objective, losses = spectral + mel, {"spectral": spectral.detach(), "mel": mel.detach()}
+        adversarial = self._steps_done >= self._schedule.first_adversarial_step
+        if adversarial:
+            verdict = self._judge(synthesized, recorded)
+            objective = objective + self._schedule.adversary_weight(self._steps_done) * (
+                _ADVERSARIAL_WEIGHT * verdict.adversarial + _MATCHING_WEIGHT * verdict.feature_matching
+            )
+            losses |= {
+                "discriminator": verdict.discriminator.detach(),
+                "adversarial": verdict.adversarial.detach(),
+                "featureMatching": verdict.feature_matching.detach(),
+            }
         self._optimizer.zero_grad()
-        (spectral + mel).backward()
+        objective.backward(inputs=list(self._network.parameters()))
         nn.utils.clip_grad_norm_(self._network.parameters(), _LARGEST_GRADIENT)
         self._optimizer.step()
+        if adversarial:
+            # Only now: the synthesizer's gradient needed the weights as they were.
+            self._adversary_optimizer.step()
         self._steps_done += 1
         self._update_average()
-        return {"spectral": spectral.detach(), "mel": mel.detach()}
+        return losses
 
     @property
     def hyperparameters(self) -> Hyperparameters:
@@ -106,6 +130,8 @@ class LightTraining:
             "network": self._network.state_dict(),
             "average": self._average.state_dict(),
             "optimizer": self._optimizer.state_dict(),
+            "adversary": self._adversary.state_dict(),
+            "adversary_optimizer": self._adversary_optimizer.state_dict(),
             "generator": self._generator.get_state(),
         }
 
@@ -114,6 +140,8 @@ class LightTraining:
         self._network.load_state_dict(state["network"])
         self._average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
+        self._adversary.load_state_dict(state["adversary"])
+        self._adversary_optimizer.load_state_dict(state["adversary_optimizer"])
         self._generator.set_state(state["generator"].cpu())
         self._steps_done = state["steps_done"]
 
@@ -129,18 +157,26 @@ class LightTraining:
         )
         return torch.as_tensor(self._decoder(log_magnitudes, pulses, batch.noise))
 
+    def _judge(self, synthesized: list[torch.Tensor], recorded: list[torch.Tensor]) -> Verdict:
+        """The adversary's losses; its weights have the gradients of its own when this returns."""
+        judged = slice(0, _JUDGED_SECONDS)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._lower_precision):
+            verdict: Verdict = self._adversary(
+                [magnitudes[judged] for magnitudes in synthesized[:RESOLUTIONS]],
+                [magnitudes[judged] for magnitudes in recorded[:RESOLUTIONS]],
+                self._generator,
+            )
+        weights = list(self._adversary.parameters())
+        gradients = torch.autograd.grad(verdict.discriminator, weights, retain_graph=True)
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight.grad = gradient
+        return verdict
+
     @torch.no_grad()
     def _update_average(self) -> None:
         # Early on the average follows quickly, or it would remember the untrained network.
         decay = min(_AVERAGE_DECAY, (1 + self._steps_done) / (10 + self._steps_done))
         torch._foreach_lerp_(list(self._average.parameters()), list(self._network.parameters()), 1 - decay)
-
-
-def learning_rate(steps_done: int, total_steps: int) -> float:
-    """Rate of the next step: a short rise, then straight down to a tenth."""
-    warm_up = max(1, min(_WARM_UP_STEPS, round(_WARM_UP_SHARE * total_steps)))
-    rise = min(1.0, (steps_done + 1) / warm_up)
-    return _LEARNING_RATE * rise * (1 - (1 - _FINAL_LEARNING_RATE) * steps_done / total_steps)
 
 
 def _lower_precision(precision: Precision, device: torch.device) -> bool:

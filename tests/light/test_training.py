@@ -1,6 +1,6 @@
 import dataclasses
 import io
-import itertools
+from collections.abc import Callable
 
 import msgspec
 import numpy as np
@@ -12,9 +12,15 @@ from rvc.contract import Architecture, Precision, TrainingSettings
 from rvc.errors import InvalidConfiguration
 from rvc.light import batches
 from rvc.light.batches import _neighbours
-from rvc.light.training import learning_rate
+from rvc.light.schedule import Schedule
 from rvc.parallel import SINGLE
 from tests.light.timeline import tiny_training_set
+
+
+class UnheededAdversary(Schedule):
+    def adversary_weight(self, step: int) -> float:
+        return 0.0
+
 
 CPU = torch.device("cpu")
 SETTINGS = TrainingSettings(
@@ -29,6 +35,15 @@ SETTINGS = TrainingSettings(
 def start(settings: TrainingSettings = SETTINGS) -> TrainingRun:
     dataset = tiny_training_set(settings.sample_rate_hertz)
     return architecture(settings.architecture).start_training(dataset, settings, None, CPU, SINGLE)
+
+
+def start_with_adversary() -> TrainingRun:
+    """At the first step of the adversary, of networks that have learnt nothing yet."""
+    settings = changed(epochs=100)
+    run = start(settings)
+    begin = Schedule(settings.epochs, run.steps_per_epoch).first_adversarial_step
+    run.load_state_dict({**run.state_dict(), "steps_done": begin})
+    return run
 
 
 def steps(run: TrainingRun, count: int) -> list[dict[str, float]]:
@@ -52,18 +67,41 @@ def test_the_same_seed_gives_the_same_steps_and_another_seed_others() -> None:
     assert steps(start(), 3) != steps(start(changed(seed=1)), 3)
 
 
-def test_a_run_goes_on_from_its_saved_state_as_if_it_had_never_stopped() -> None:
-    run = start()
+@pytest.mark.parametrize("begin", [start, start_with_adversary])
+def test_a_run_goes_on_from_its_saved_state_as_if_it_had_never_stopped(
+    begin: Callable[[], TrainingRun],
+) -> None:
+    run = begin()
     steps(run, 3)
-    saved = io.BytesIO()
+    saved, done = io.BytesIO(), run.steps_done
     torch.save(run.state_dict(), saved)
     uninterrupted = steps(run, 4)
-    resumed = start()
+    resumed = begin()
+    steps(resumed, 1)
     resumed.load_state_dict(torch.load(io.BytesIO(saved.getvalue()), weights_only=True))
-    assert resumed.steps_done == 3
+    assert resumed.steps_done == done
     assert steps(resumed, 4) == uninterrupted
     for name, tensor in run.export().items():
         assert torch.equal(tensor, resumed.export()[name])
+
+
+def test_the_adversary_learns_and_leads_the_synthesizer_elsewhere() -> None:
+    run = start_with_adversary()
+    losses = steps(run, 12)
+    assert losses[0].keys() == {"spectral", "mel", "discriminator", "adversarial", "featureMatching"}
+    first, last = (sum(loss["discriminator"] for loss in part) for part in (losses[:3], losses[-3:]))
+    assert last < 0.9 * first
+    heeded = run.export()
+    ignored = start_with_adversary()
+    ignored._schedule = UnheededAdversary(**vars(ignored._schedule))
+    steps(ignored, 12)
+    distance = sum((heeded[name] - other).square().sum() for name, other in ignored.export().items())
+    assert distance > 1e-4
+
+
+def test_a_short_training_has_no_adversary() -> None:
+    run = start(changed(epochs=1))
+    assert steps(run, run.steps_per_epoch)[-1].keys() == {"spectral", "mel"}
 
 
 def test_a_state_of_another_network_is_refused() -> None:
@@ -81,8 +119,13 @@ def test_every_rate_trains_and_speaks(rate: int) -> None:
     assert synthesizer.sample_rate_hertz == rate
 
 
-def test_bfloat16_trains() -> None:
-    assert all(torch.isfinite(loss) for loss in start(changed(precision=Precision.BF16)).step().values())
+@pytest.mark.parametrize("rate", [16000, 40000])
+def test_bfloat16_trains(rate: int) -> None:
+    run = start(changed(precision=Precision.BF16, sample_rate_hertz=rate, epochs=100))
+    run.load_state_dict({**run.state_dict(), "steps_done": 399})
+    losses = run.step()
+    assert "adversarial" in losses
+    assert all(torch.isfinite(loss) for loss in losses.values())
 
 
 def test_float16_is_refused() -> None:
@@ -117,14 +160,6 @@ def test_content_without_neighbours_is_not_blurred(monkeypatch: pytest.MonkeyPat
     starts = torch.tensor([0, 7, 50, 111])
     recorded = np.stack([dataset.content[start : start + batches.SEGMENT_ROWS] for start in starts])
     np.testing.assert_allclose(drawn._content(starts), recorded, atol=1e-6)
-
-
-def test_the_learning_rate_rises_shortly_and_ends_at_a_tenth() -> None:
-    rates = [learning_rate(step, 1000) for step in range(1000)]
-    assert rates.index(max(rates)) < 110
-    assert rates[0] < 0.02 * max(rates)
-    assert rates[-1] == pytest.approx(0.1 * 1.5e-3, rel=0.02)
-    assert all(earlier > later for earlier, later in itertools.pairwise(rates[110:]))
 
 
 def test_rvc2_is_refused_with_what_to_do() -> None:

@@ -1,0 +1,63 @@
+import pytest
+import torch
+
+from rvc.light.adversary import CROP_FRAMES, RESOLUTIONS, Adversary
+
+BINS = 65
+
+
+def spectrograms(count: int, generator: torch.Generator) -> torch.Tensor:
+    """Every one different, on average 1."""
+    return torch.empty(count, BINS, CROP_FRAMES + 20).exponential_(generator=generator)
+
+
+def test_it_leads_from_the_average_of_recordings_to_what_they_are_like() -> None:
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
+    adversary = Adversary()
+    optimizer = torch.optim.Adam(adversary.parameters())
+    spread = torch.full((), 0.3, requires_grad=True)
+    led, averaged = [], []
+    for step in range(40):
+        synthesized, recorded = spectrograms(2, generator) ** spread, spectrograms(2, generator)
+        verdict = adversary([synthesized] * RESOLUTIONS, [recorded] * RESOLUTIONS, generator)
+        if step >= 30:
+            led += torch.autograd.grad(verdict.adversarial, spread, retain_graph=True)
+            distance = (synthesized.log() - recorded.log()).abs().mean()
+            averaged += torch.autograd.grad(distance, spread, retain_graph=True)
+        own = torch.autograd.grad(verdict.discriminator, list(adversary.parameters()))
+        for weight, gradient in zip(adversary.parameters(), own, strict=True):
+            weight.grad = gradient
+        optimizer.step()
+    # Less of the adversary's loss is where more is spread, less distance where all is the same.
+    assert max(led) < 0 < min(averaged)
+
+
+def test_what_is_told_apart_is_learnt_and_what_is_equal_matches() -> None:
+    generator = torch.Generator().manual_seed(0)
+    adversary = Adversary()
+    recorded = [spectrograms(2, generator)[..., :CROP_FRAMES]] * RESOLUTIONS
+    verdict = adversary(recorded, recorded, generator)
+    assert verdict.feature_matching == 0
+    assert verdict.discriminator.item() > 0
+
+
+@pytest.mark.parametrize("frames", [20, CROP_FRAMES, 3 * CROP_FRAMES])
+def test_spectrograms_of_any_length_are_judged_by_a_part(frames: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    synthesized = torch.rand(2, BINS, frames, requires_grad=True)
+    verdict = Adversary()([synthesized] * RESOLUTIONS, [torch.rand(2, BINS, frames)] * RESOLUTIONS, generator)
+    (gradient,) = torch.autograd.grad(verdict.feature_matching, synthesized)
+    seen = int((gradient != 0).any(0).any(0).sum())
+    assert min(frames, CROP_FRAMES) <= seen <= min(frames, RESOLUTIONS * CROP_FRAMES)
+
+
+def test_crops_are_drawn_by_the_generator_alone() -> None:
+    adversary = Adversary()
+    recorded, synthesized = torch.rand(2, 2, BINS, 300).unbind()
+    verdicts = [
+        adversary([synthesized] * 2, [recorded] * 2, torch.Generator().manual_seed(seed))
+        for seed in (0, 0, 1)
+    ]
+    assert verdicts[0].discriminator == verdicts[1].discriminator
+    assert verdicts[0].discriminator != verdicts[2].discriminator
