@@ -4,8 +4,8 @@ A log mel spectrogram at 100 Hz goes through a stem and six conformer blocks wit
 over 360 pitches, 20 cents apart; F0 is the weighted mean around the most salient one.
 
 The stem's group norm averages over all frames that it sees, so recordings of up to half a minute are seen
-whole, as the network was trained, and longer ones in windows on a fixed grid with a second of context,
-which covers what the convolutions reach.
+whole, as the network was trained, and longer ones in windows with a second of context, which covers what the
+convolutions reach.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from torch.nn import functional as F
 from rvc.audio.mel import slaney_mel_filters
 from rvc.base_models import BaseModel
 from rvc.contract import PitchMethod
+from rvc.pitch.weights import load_strictly
+from rvc.pitch.windows import HOP, Windows, in_range
 
 SAMPLE_RATE_HERTZ = 16000
-HOP = 160
-LOWEST_HERTZ = 50.0
-HIGHEST_HERTZ = 1100.0
 
 _FFT_SIZE = 1024
 _MEL_BANDS = 128
@@ -35,8 +34,6 @@ _PITCHES = 360
 _VOICING_THRESHOLD = 0.006
 _LOWEST_CENTS = 1200.0 * math.log2(32.7 / 10.0)
 _HIGHEST_CENTS = 1200.0 * math.log2(1975.5 / 10.0)
-_WINDOW_FRAMES = 3000
-_CONTEXT_FRAMES = 100
 
 
 class _Block(nn.Module):
@@ -101,11 +98,14 @@ class FCPE:
     """The pitch method `FCPE`; see `rvc.pitch.PitchExtractor`."""
 
     name = PitchMethod.FCPE
+    windows = Windows(length=3200, context=100)
 
     def __init__(self, weights: BaseModel, device: torch.device) -> None:
+        """Raises `ArtifactCorrupt` for weights that are not FCPE's."""
+        self.digest = weights.digest
         self._device = device
         network = FCPENetwork()
-        network.load_state_dict(weights.tensors)
+        load_strictly(network, weights.tensors, "FCPE")
         self._network = network.eval().to(device)
         self._filters = slaney_mel_filters(SAMPLE_RATE_HERTZ, _FFT_SIZE, _MEL_BANDS, 0.0, 8000.0).to(device)
         self._window = torch.hann_window(_FFT_SIZE, device=device)
@@ -113,44 +113,43 @@ class FCPE:
 
     def __call__(self, audio: np.ndarray) -> np.ndarray:
         """F0 in hertz, float32 [samples // 160]; 0 = unvoiced."""
-        frames = len(audio) // HOP
-        f0 = np.zeros(frames, dtype=np.float32)
-        for start in range(0, frames, _WINDOW_FRAMES):
-            end = min(start + _WINDOW_FRAMES, frames)
-            first = max(0, start - _CONTEXT_FRAMES)
-            last = min(end + _CONTEXT_FRAMES, frames)
-            seen = self._hertz(audio, first, last)
-            f0[start:end] = seen[start - first : end - first]
-        return f0
+        return self.windows(
+            len(audio) // HOP,
+            lambda first, last: self.hertz(self.log_mel(audio, first, last))[: last - first],
+        )
+
+    def hertz(self, log_mel: torch.Tensor) -> np.ndarray:
+        """F0 [frames] of a log mel spectrogram [128, frames]."""
+        return in_range(decode_salience(self.salience(log_mel), self._cents).cpu().numpy())
 
     @torch.inference_mode()
-    def _hertz(self, audio: np.ndarray, first: int, last: int) -> np.ndarray:
-        samples = torch.from_numpy(_framed(audio, first * HOP, last * HOP)).to(self._device)
-        # The network was trained on centred frames, one more than these; its authors repeat the last one.
-        log_mel = F.pad(self.log_mel(samples)[None], (0, 1), mode="replicate")
-        salience = self._network(log_mel)[0, : last - first]
-        return np.asarray(decode_salience(salience, self._cents).cpu().numpy())
+    def salience(self, log_mel: torch.Tensor) -> torch.Tensor:
+        """[frames, 360] of a log mel spectrogram [128, frames]."""
+        return torch.as_tensor(self._network(log_mel[None])[0])
 
-    def log_mel(self, samples: torch.Tensor) -> torch.Tensor:
-        """[128, frames] of samples that carry the margins of `_framed`."""
+    @torch.inference_mode()
+    def log_mel(self, audio: np.ndarray, first: int, last: int) -> torch.Tensor:
+        """[128, last - first + 1] of the frames [first, last) of mono audio at 16 kHz, the last one twice.
+
+        The network was trained on centred frames, one more than these; its authors repeat the last one.
+        """
+        samples = torch.from_numpy(_framed(audio, first * HOP, last * HOP)).to(self._device)
         spectrum = torch.stft(samples, _FFT_SIZE, HOP, window=self._window, center=False, return_complex=True)
         magnitude = torch.view_as_real(spectrum).square().sum(-1).add(1e-9).sqrt()
-        return (self._filters @ magnitude).clamp_min(1e-5).log()
+        return F.pad((self._filters @ magnitude).clamp_min(1e-5).log()[None], (0, 1), mode="replicate")[0]
 
 
 def decode_salience(salience: torch.Tensor, cents: torch.Tensor) -> torch.Tensor:
     """F0 in hertz [frames] from salience [frames, 360] and the cents above 10 Hz of its columns.
 
     Mean over nine columns around the maximum, weighted by salience, the outer column repeated at the ends
-    as the network's authors do; 0 where the maximum does not pass the voicing threshold or F0 leaves 50 to
-    1100 Hz.
+    as the network's authors do; 0 where the maximum does not pass the voicing threshold.
     """
     strongest, index = salience.max(dim=-1, keepdim=True)
     near = (index + torch.arange(-4, 5, device=index.device)).clamp(0, _PITCHES - 1)
     weights = salience.gather(-1, near)
     hertz = 10.0 * torch.exp2((cents[near] * weights).sum(-1) / weights.sum(-1) / 1200.0)
-    voiced = (strongest[:, 0] > _VOICING_THRESHOLD) & (hertz >= LOWEST_HERTZ) & (hertz <= HIGHEST_HERTZ)
-    return torch.where(voiced, hertz, 0.0)
+    return torch.where(strongest[:, 0] > _VOICING_THRESHOLD, hertz, 0.0)
 
 
 def _framed(audio: np.ndarray, start: int, end: int) -> np.ndarray:
