@@ -3,7 +3,7 @@ at every scale (neural source-filter) where the voice is pitch-guided."""
 
 from __future__ import annotations
 
-from math import prod
+from math import ceil, prod
 
 import torch
 from torch import nn
@@ -99,8 +99,38 @@ class Decoder(nn.Module):
                 x = checkpoint(self._stage, i, x, source, use_reentrant=False)
             else:
                 x = self._stage(i, x, source)
-        # Here alone the slope is PyTorch's default.
-        return torch.tanh(self.conv_post(F.leaky_relu(x, 0.01)))
+        # Here alone the slope is PyTorch's default; and autocast's precision would be heard as noise.
+        with torch.autocast(x.device.type, enabled=False):
+            return torch.tanh(self.conv_post(F.leaky_relu(x.float(), 0.01)))
+
+    @property
+    def reach_frames(self) -> int:
+        """Frames on either side that a frame's sound depends on; beyond them nothing is heard."""
+        geometry = self.geometry
+        reach, samples_per_frame = 3.0, 1
+        for rate, kernel in zip(geometry.upsample_rates, geometry.upsample_kernels, strict=True):
+            reach += ceil(kernel / rate) / samples_per_frame
+            samples_per_frame *= rate
+            blocks = zip(geometry.resblock_kernels, geometry.resblock_dilations, strict=True)
+            widest = max(size // 2 * (sum(dilations) + len(dilations)) for size, dilations in blocks)
+            # One more for the source, which comes down from the rate of samples.
+            reach += (widest + 1) / samples_per_frame
+        return ceil(reach + 3 / samples_per_frame)
+
+    def in_blocks(
+        self, z: torch.Tensor, source: torch.Tensor | None, speaker: torch.Tensor, block_frames: int
+    ) -> torch.Tensor:
+        """What `forward` says, computed in blocks of frames: memory stays bounded, and small blocks stay in a
+        processor's cache."""
+        hop, reach, frames = self.geometry.hop, self.reach_frames, z.shape[-1]
+        sounds = []
+        for start in range(0, frames, block_frames):
+            stop = min(start + block_frames, frames)
+            first, last = max(0, start - reach), min(frames, stop + reach)
+            drive = None if source is None else source[..., first * hop : last * hop]
+            sound = self(z[..., first:last], drive, speaker)
+            sounds.append(sound[..., (start - first) * hop : (stop - first) * hop])
+        return torch.cat(sounds, -1)
 
     def _stage(self, i: int, x: torch.Tensor, source: torch.Tensor | None) -> torch.Tensor:
         x = self.ups[i](F.leaky_relu(x, LEAK))

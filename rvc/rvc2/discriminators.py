@@ -17,6 +17,8 @@ _PERIODS: Mapping[Version, tuple[int, ...]] = {
     "v2": (2, 3, 5, 7, 11, 17, 23, 37),
 }
 
+OFFICIAL_WIDTH = 1024
+
 Judgement = tuple[torch.Tensor, list[torch.Tensor]]
 """Scores [batch, n], 1 for a recording, and all feature maps."""
 
@@ -36,33 +38,31 @@ class _Discriminator(nn.Module):
 
 
 class _OfScale(_Discriminator):
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.convs = nn.ModuleList(
-            [
-                NormedConv1d(1, 16, 15, 1, 7),
-                NormedConv1d(16, 64, 41, 4, 20, groups=4),
-                NormedConv1d(64, 256, 41, 4, 20, groups=16),
-                NormedConv1d(256, 1024, 41, 4, 20, groups=64),
-                NormedConv1d(1024, 1024, 41, 4, 20, groups=256),
-                NormedConv1d(1024, 1024, 5, 1, 2),
-            ]
-        )
-        self.conv_post = NormedConv1d(1024, 1, 3, 1, 1)
+        channels = (width // 64, width // 16, width // 4, width, width)
+        strided = [
+            # Four channels to a group.
+            NormedConv1d(channels[i], channels[i + 1], 41, 4, 20, groups=max(1, channels[i] // 4))
+            for i in range(4)
+        ]
+        first, last = NormedConv1d(1, channels[0], 15, 1, 7), NormedConv1d(width, width, 5, 1, 2)
+        self.convs = nn.ModuleList([first, *strided, last])
+        self.conv_post = NormedConv1d(width, 1, 3, 1, 1)
 
     def forward(self, sound: torch.Tensor) -> Judgement:
         return self.judge(sound)
 
 
 class _OfPeriod(_Discriminator):
-    def __init__(self, period: int) -> None:
+    def __init__(self, period: int, width: int) -> None:
         super().__init__()
         self.period = period
-        channels = (1, 32, 128, 512, 1024, 1024)
+        channels = (1, width // 32, width // 8, width // 2, width, width)
         self.convs = nn.ModuleList(
             [NormedConv2d(channels[i], channels[i + 1], 5, 3 if i < 4 else 1, 2) for i in range(5)]
         )
-        self.conv_post = NormedConv2d(1024, 1, 3, 1, 1)
+        self.conv_post = NormedConv2d(width, 1, 3, 1, 1)
 
     def forward(self, sound: torch.Tensor) -> Judgement:
         short = -sound.shape[-1] % self.period
@@ -72,11 +72,15 @@ class _OfPeriod(_Discriminator):
 
 
 class Discriminators(nn.Module):
-    """All of a version's discriminators: by scale first, then by period."""
+    """All of a version's discriminators: by scale first, then by period.
 
-    def __init__(self, version: Version) -> None:
+    `width`, a multiple of 64, is their largest number of channels.
+    """
+
+    def __init__(self, version: Version, width: int = OFFICIAL_WIDTH) -> None:
         super().__init__()
-        self.discriminators = nn.ModuleList([_OfScale(), *map(_OfPeriod, _PERIODS[version])])
+        by_period = [_OfPeriod(period, width) for period in _PERIODS[version]]
+        self.discriminators = nn.ModuleList([_OfScale(width), *by_period])
 
     def forward(self, sound: torch.Tensor) -> list[Judgement]:
         """What each makes of [batch, 1, samples]."""

@@ -37,10 +37,15 @@ def mel_loss(synthesized: torch.Tensor, recorded: torch.Tensor) -> torch.Tensor:
     return MEL_WEIGHT * F.l1_loss(synthesized, recorded)
 
 
-def kl_loss(learnt: Learnt) -> torch.Tensor:
-    """Divergence of the posterior from the prior at the sample drawn, per frame inside the sequences."""
+def divergence(learnt: Learnt) -> torch.Tensor:
+    """Of the posterior from the prior at the sample drawn, summed over channels and frames inside the
+    sequences."""
     mean, log_deviation = learnt.prior_mean.float(), learnt.prior_log_deviation.float()
     distance = (learnt.z_prior.float() - mean).square() * (-2 * log_deviation).exp() / 2
-    divergence = log_deviation - learnt.posterior_log_deviation.float() - 0.5 + distance
-    mask = learnt.mask.float()
-    return (divergence * mask).sum() / mask.sum()
+    divergent = log_deviation - learnt.posterior_log_deviation.float() - 0.5 + distance
+    return (divergent * learnt.mask.float()).sum()
+
+
+def kl_loss(learnt: Learnt) -> torch.Tensor:
+    """The divergence per frame inside the sequences."""
+    return divergence(learnt) / learnt.mask.float().sum()

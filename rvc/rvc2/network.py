@@ -117,6 +117,7 @@ class Network(nn.Module):
         source_noise: torch.Tensor | None = None,
         start_cycles: torch.Tensor | None = None,
         excerpt: Excerpt | None = None,
+        block_frames: int | None = None,
     ) -> torch.Tensor:
         """Sound of the sequences, [batch, 1, frames * hop], -1 to 1; of an excerpt, its stretched frames.
 
@@ -127,24 +128,22 @@ class Network(nn.Module):
             start_cycles: [batch], phase of the sine before the first sample of the sequence (of the
                 excerpt); 0 without.
             excerpt: the frames wanted; all without.
+            block_frames: frames that the decoder computes at a time; all without.
         """
-        speaker = self.speaker(features.speaker)
-        if excerpt is None:
-            source = self.dec.source(features.f0_hertz, source_noise, start_cycles)
-            return torch.as_tensor(self.dec(self.latents(features, prior_noise), source, speaker))
+        frames = features.content.shape[1]
+        excerpt = excerpt or Excerpt(0, frames, frames)
         hop, first = self.geometry.hop, excerpt.first_frame
         flow_first = max(first - _FLOW_CONTEXT_FRAMES, 0)
-        z = self.latents(features, prior_noise, flow_first)[:, :, first - flow_first :][
-            :, :, : excerpt.frames
-        ]
+        z = self.latents(features, prior_noise, flow_first)[:, :, first - flow_first :]
+        z = _stretched(z[:, :, : excerpt.frames], excerpt.stretched_frames)
         wanted = slice(first, first + excerpt.frames)
         f0 = None if features.f0_hertz is None else features.f0_hertz[:, wanted]
         noise = None if source_noise is None else source_noise[:, first * hop : wanted.stop * hop]
         source = self.dec.source(f0, noise, start_cycles)
-        z = _stretched(z, excerpt.stretched_frames)
         if source is not None:
             source = _stretched(source, excerpt.stretched_frames * hop)
-        return torch.as_tensor(self.dec(z, source, speaker))
+        speaker = self.speaker(features.speaker)
+        return self.dec.in_blocks(z, source, speaker, block_frames or excerpt.stretched_frames)
 
     def forward(
         self,

@@ -16,6 +16,19 @@ _VOICED_NOISE = 0.003
 _UNVOICED_NOISE = _AMPLITUDE / 3
 
 
+def phase_before(f0_hertz: torch.Tensor, sample_rate_hertz: int) -> torch.Tensor:
+    """Cycles that the sine has turned before the first sample of each frame, 0 to 1: float64 of the same
+    shape, [..., frames]."""
+    per_sample = _cycles_per_sample(f0_hertz, sample_rate_hertz)
+    turned = sample_rate_hertz // 100 * (per_sample.cumsum(-1) - per_sample)
+    return turned - turned.floor()
+
+
+def _cycles_per_sample(f0_hertz: torch.Tensor, sample_rate_hertz: int) -> torch.Tensor:
+    # Divided in float32, as in the original: the frequencies are then its own to the last bit.
+    return (f0_hertz / sample_rate_hertz).double()
+
+
 @torch.no_grad()
 def sine(
     f0_hertz: torch.Tensor, sample_rate_hertz: int, start_cycles: torch.Tensor | None = None
@@ -28,9 +41,8 @@ def sine(
         start_cycles: [batch], phase just before the first sample; 0 without.
     """
     hop = sample_rate_hertz // 100
-    # Divided in float32, as in the original: the frequencies are then its own to the last bit.
-    per_sample = (f0_hertz / sample_rate_hertz).double()
-    before = hop * (per_sample.cumsum(-1) - per_sample)
+    per_sample = _cycles_per_sample(f0_hertz, sample_rate_hertz)
+    before = phase_before(f0_hertz, sample_rate_hertz)
     if start_cycles is not None:
         before = before + start_cycles.double().unsqueeze(-1)
     within = torch.arange(1, hop + 1, device=f0_hertz.device, dtype=torch.float64)
