@@ -114,27 +114,20 @@ def test_the_decoder_reaches_no_further_than_it_says() -> None:
 
 
 def test_formants_move_and_pitch_stays() -> None:
-    geometry = small_geometry()
-    tensors = small_network(geometry).state_dict()
-    for name, tensor in tensors.items():
-        if name.startswith("dec.noise_convs.") or name == "dec.m_source.l_linear.weight":
-            # An untrained decoder hardly listens to the sine.
-            tensor *= 10
-    speaking = RVC2Synthesizer(tensors, 32000, geometry.to_dict(), CPU)
+    speaking = voice()
     window = whole_file(speaking, 200, f0=230.0)
-    plain = speaking.synthesize(window)
-    assert strongest_hertz(plain, 32000) == pytest.approx(230, rel=0.01)
-    for ratio in (0.84, 1.19):
-        shifted = speaking.synthesize(replace(window, formant_ratio=ratio))
-        assert shifted.shape == plain.shape
-        assert np.abs(shifted - plain).max() > 0.01 * np.abs(plain).max()
-        assert strongest_hertz(shifted, 32000) == pytest.approx(230, rel=0.01)
+    for ratio in (1.0, 0.84, 1.19):
+        sound = speaking.synthesize(replace(window, formant_ratio=ratio))
+        assert sound.shape == (64000,)
+        assert strongest_hertz(sound, 150, 350) == 230
+        # What an untrained decoder has for a formant: a whistle at a quarter of its rate.
+        assert strongest_hertz(sound, 5000, 10000) == round(8000 * ratio)
 
 
-def strongest_hertz(sound: np.ndarray, rate: int) -> float:
-    """Of the sines above 150 Hz in the middle second."""
-    middle = sound[rate // 2 : rate // 2 + rate] * np.hanning(rate)
-    return 150.0 + float(np.abs(np.fft.rfft(middle))[150:].argmax())
+def strongest_hertz(sound: np.ndarray, low: int, high: int) -> int:
+    """Of the sines in the middle second, at 32 kHz."""
+    spectrum = np.abs(np.fft.rfft(sound[16000:48000] * np.hanning(32000)))
+    return low + int(spectrum[low:high].argmax())
 
 
 def test_protected_unvoiced_frames_have_no_sine() -> None:
