@@ -114,7 +114,12 @@ def test_the_decoder_reaches_no_further_than_it_says() -> None:
 
 
 def test_formants_move_and_pitch_stays() -> None:
-    speaking = voice()
+    geometry = small_geometry()
+    tensors = small_network(geometry).state_dict()
+    for name, tensor in tensors.items():
+        if name.startswith("dec.noise_convs."):
+            tensor *= 10  # An untrained decoder hardly listens to the sine.
+    speaking = RVC2Synthesizer(tensors, 32000, geometry.to_dict(), CPU)
     window = whole_file(speaking, 200, f0=230.0)
     for ratio in (1.0, 0.84, 1.19):
         sound = speaking.synthesize(replace(window, formant_ratio=ratio))
