@@ -67,6 +67,15 @@ class Geometry:
         distance = position[None, :] - torch.arange(self.bands, dtype=torch.float64)[:, None]
         return (1 - distance.abs()).clamp_min(0).float()
 
+    def moved_bands(self, ratio: float) -> torch.Tensor:
+        """Matrix [bands, bands] that moves what the bands say to `ratio` times its frequency; beyond the
+        highest band its value holds."""
+        highest = _mel(self.sample_rate_hertz / 2)
+        mels = [min(_mel(hertz / ratio), highest) for hertz in self.band_hertz().tolist()]
+        position = torch.tensor(mels, dtype=torch.float64) * (self.bands - 1) / highest
+        distance = position[None, :] - torch.arange(self.bands, dtype=torch.float64)[:, None]
+        return (1 - distance.abs()).clamp_min(0).float()
+
     def bin_hertz(self) -> torch.Tensor:
         """Frequencies of the bins, [bins]."""
         return torch.linspace(0, self.sample_rate_hertz / 2, self.bins, dtype=torch.float64)

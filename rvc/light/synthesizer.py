@@ -73,6 +73,9 @@ class LightSynthesizer:
         )
         content = torch.from_numpy(np.ascontiguousarray(window.content))[None].to(self._device)
         log_magnitudes = self._network(torch.cat([content, side_features(f0, voiced, loudness)], -1))
+        if window.formant_ratio != 1.0:
+            moved = self._geometry.moved_bands(window.formant_ratio).to(self._device)
+            log_magnitudes = (log_magnitudes.unflatten(-1, (2, -1)) @ moved).flatten(-2)
         pulses = pulse_train(f0, voiced, phase, self.sample_rate_hertz)
         hop = self._geometry.hop
         noise = white_noise(window.seed, window.first_frame * hop, pulses.shape[-1])
