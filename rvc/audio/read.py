@@ -9,7 +9,6 @@ inside a recording leads nowhere.
 
 from __future__ import annotations
 
-import struct
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ import av
 import numpy as np
 import soundfile
 
+from rvc.audio.announced import announced_bytes
 from rvc.errors import InvalidAudio, ObjectNotFound, PermissionDenied
 
 _FFMPEG_OPTIONS = {
@@ -34,8 +34,8 @@ _RATES_HERTZ = range(1000, 1_000_001)
 """A damaged header that says less would turn a small file into gigabytes."""
 _MP3_LENGTH_WITHIN = 64
 """Bytes of the first frame: its header, the side information, and the name of the header of length."""
-_RIFF_STREAMED = 0x7FFF0000
-"""Programs that cannot seek write this size or more, or zero, for a length they do not know."""
+_MOST_VALUES = 1 << 21
+"""In a block, whatever the number of channels."""
 
 
 class AudioReader(ABC):
@@ -92,7 +92,7 @@ def open_audio(path: Path, name: str = "") -> AudioReader:
     name = name or path.name
     try:
         with path.open("rb") as file:
-            head = file.read(12)
+            announced = announced_bytes(file)
         size = path.stat().st_size
     except FileNotFoundError as error:
         raise ObjectNotFound(f"{path} does not exist; check the path") from error
@@ -102,7 +102,8 @@ def open_audio(path: Path, name: str = "") -> AudioReader:
         raise InvalidAudio(f"{name} is a folder; name a recording", reason="AudioUndecodable") from error
     if size == 0:
         raise InvalidAudio(f"{name}: 0 bytes; upload the recording again", reason="AudioEmpty")
-    _check_riff_size(name, head, size)
+    if announced is not None and size + 1 < announced:
+        raise _truncated(name, f"{size} of {announced} bytes")
     reader = _reader(path, name)
     if reader.sample_rate_hertz not in _RATES_HERTZ:
         reader.close()
@@ -133,15 +134,6 @@ def _states_mp3_length(path: Path) -> bool:
     return any(name in first_frame for name in (b"Xing", b"Info", b"VBRI"))
 
 
-def _check_riff_size(name: str, head: bytes, size: int) -> None:
-    """libsndfile silently shortens a wav that was cut off; its header still knows the length."""
-    if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        return
-    (announced,) = struct.unpack_from("<I", head, 4)
-    if size + 1 < announced + 8 and announced < _RIFF_STREAMED:
-        raise _truncated(name, f"{size} of {announced + 8} bytes")
-
-
 def _truncated(name: str, what: str) -> InvalidAudio:
     return InvalidAudio(f"{name}: cut off ({what}); upload the recording again", reason="AudioTruncated")
 
@@ -162,6 +154,7 @@ class _SoundfileReader(AudioReader):
         self.is_mp3 = self._file.format == "MP3"
 
     def _decode(self, frames: int) -> Iterator[np.ndarray]:
+        frames = max(1, min(frames, _MOST_VALUES // self.channels))
         count = 0
         try:
             while len(block := self._file.read(frames, dtype="float32", always_2d=True)):
@@ -205,12 +198,15 @@ class _FFmpegReader(AudioReader):
             raise _undecodable(self.name, getattr(error, "strerror", None) or error) from error
         if self._container.format.name in _FORMATS_WITHOUT_DURATION:
             return
-        duration, unit = self._stream.duration, self._stream.time_base
-        if duration is not None and unit is not None and count:
-            announced = float(duration * unit)
-            seconds = count / self.sample_rate_hertz
-            if seconds < announced - _TRUNCATION_TOLERANCE_SECONDS:
-                raise _truncated(self.name, f"{seconds:.1f} of {announced:.1f} seconds")
+        announced, seconds = self._announced_seconds(), count / self.sample_rate_hertz
+        if count and seconds < announced - _TRUNCATION_TOLERANCE_SECONDS:
+            raise _truncated(self.name, f"{seconds:.1f} of {announced:.1f} seconds")
+
+    def _announced_seconds(self) -> float:
+        """By the stream's header or the container's; 0 if neither says."""
+        if self._stream.duration is not None and self._stream.time_base is not None:
+            return float(self._stream.duration * self._stream.time_base)
+        return (self._container.duration or 0) / av.time_base
 
     def close(self) -> None:
         self._container.close()
