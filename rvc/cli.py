@@ -85,6 +85,9 @@ def _parser() -> _Parser:
     _add_import(commands.add_parser("import", help="make a voice of the files of RVC programs"))
     _add_export(commands.add_parser("export", help="write a voice as RVC programs do"))
     _add_merge(commands.add_parser("merge", help="mix two voices into one"))
+    parity = commands.add_parser("parity", help="hold our numbers against those of the original RVC")
+    parity.set_defaults(run="parity", module="rvc.cli_parity")
+    parity.add_argument("folder", type=Path, help="fixtures: data/ and models/")
     _add_fetch_base(
         commands.add_parser("fetch-base", help="download the pretrained networks that voices build on")
     )

@@ -22,7 +22,6 @@ from rvc.inert_pickle import UNSAFE_PICKLE
 from tests.community.models import (
     model_of,
     official_content,
-    parity_models,
     small_geometry,
     small_weights,
     write_pth,
@@ -47,12 +46,6 @@ def test_a_voice_is_read_and_written_as_it_was_to_the_byte(tmp_path, version, ra
     write_inference_model(model, tmp_path / "again" / "ann.pth")
     assert (tmp_path / "again" / "ann.pth").read_bytes() == path.read_bytes()
     assert [one.name for one in (tmp_path / "again").iterdir()] == ["ann.pth"]
-
-
-@pytest.mark.parametrize("path", parity_models(), ids=lambda path: path.stem)
-def test_a_voice_of_the_original_is_written_as_it_was_to_the_byte(tmp_path, path):
-    write_inference_model(read_inference_model(path), tmp_path / path.name)
-    assert (tmp_path / path.name).read_bytes() == path.read_bytes()
 
 
 def test_what_is_written_is_the_official_format():

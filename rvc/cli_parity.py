@@ -1,0 +1,32 @@
+"""What `rvc parity FOLDER` does; `rvc.cli` says how it is written."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from dataclasses import asdict
+
+from tqdm import tqdm
+
+from rvc.cli_voices import print_result
+from rvc.errors import RvcError
+from rvc.parity.runner import Row, Verdict, finite, run_parity, summary, table
+
+
+def parity(chosen: argparse.Namespace) -> None:
+    """Check every fixture in a folder; ends with exit code 1 where anything is missed."""
+    logging.getLogger().setLevel(logging.ERROR)  # of bad fixtures their rows tell
+    rows: list[Row] = []
+    for found in run_parity(chosen.folder):
+        rows += found
+        missed = any(row.verdict is Verdict.MISSED for row in found)
+        tqdm.write(f"{found[0].file}: {Verdict.MISSED if missed else Verdict.PASSED}", file=sys.stderr)
+    shown = [
+        asdict(row) | {"difference": finite(row.difference), "tolerance": finite(row.tolerance)}
+        for row in rows
+    ]
+    passed = all(row.verdict is not Verdict.MISSED for row in rows)
+    print_result({"passed": passed, "rows": shown}, table(rows), chosen)
+    if not passed:
+        raise RvcError(f"{chosen.folder} does not pass: {summary(rows)}", reason="ParityMissed")

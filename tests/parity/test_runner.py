@@ -1,0 +1,91 @@
+"""The runner of comparisons: every file is checked by who knows it, and nothing that goes wrong is a pass."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rvc.cli import main
+from rvc.errors import ObjectNotFound
+from rvc.parity.findings import Deviation, Finding
+from rvc.parity.runner import Row, Verdict, run_parity, summary, table
+from tests.community.models import write_index
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("data/a.npz", "data/b_special.npz", "data/.hidden", "models/a.pth", "README.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def rows(folder: Path, *concepts: dict) -> dict[tuple[str, str], Row]:
+    found = [row for file in run_parity(folder, concepts) for row in file]
+    return {(row.file, row.quantity): row for row in found}
+
+
+def test_each_concept_checks_a_file_once_by_the_first_glob_that_fits(folder):
+    found = rows(
+        folder,
+        {
+            "*_special.npz": lambda path: [Finding("special", 0.5, 1.0)],
+            "*.npz": lambda path: [Finding("x", 0, 0)],
+        },
+        {
+            "*.npz": lambda path: [Finding(path.name, 1e-3, 1e-4)],
+            "*.pth": lambda path: [Deviation("d", "why")],
+        },
+    )
+    assert {key: row.verdict for key, row in found.items()} == {
+        ("data/a.npz", "x"): Verdict.PASSED,
+        ("data/a.npz", "a.npz"): Verdict.MISSED,
+        ("data/b_special.npz", "special"): Verdict.PASSED,
+        ("data/b_special.npz", "b_special.npz"): Verdict.MISSED,
+        ("models/a.pth", "d"): Verdict.DIFFERENT,
+    }
+    assert found["models/a.pth", "d"].reason == "why"
+    lines = table(found.values())
+    assert lines[0].split() == ["file", "quantity", "difference", "tolerance", "verdict"]
+    assert lines[2].split() == ["data/a.npz", "a.npz", "0.001", "0.0001", "MISSED"]
+    assert lines[-1] == "1 of 3 files passed; 2 quantities are equal, 1 different on purpose, 2 missed"
+
+
+def test_what_no_check_knows_fails_or_compares_nothing_is_missed(folder):
+    def breaks(path: Path):
+        yield Finding("first", 0.0, 0.0)
+        raise ValueError("of two\nlines")
+
+    found = rows(folder, {"a.npz": breaks, "a.pth": lambda path: []})
+    assert found["data/a.npz", "first"].verdict is Verdict.PASSED
+    assert found["data/a.npz", "check"].reason == "ValueError: of two lines"
+    assert found["data/b_special.npz", "file"].reason == "no check knows a file of this name"
+    assert found["models/a.pth", "check"].reason == "nothing in it was compared"
+    assert [row.verdict for row in found.values()].count(Verdict.MISSED) == 3
+
+
+def test_numbers_that_cannot_be_compared_are_missed(folder):
+    found = rows(folder, {"*": lambda path: [Finding("x", float("nan"), 1.0)]})
+    assert {row.verdict for row in found.values()} == {Verdict.MISSED}
+    assert summary(found.values()).startswith("0 of 3 files passed")
+
+
+def test_a_folder_without_fixtures_does_not_pass(tmp_path):
+    with pytest.raises(ObjectNotFound, match="no fixtures"):
+        list(run_parity(tmp_path))
+
+
+def test_the_command_ends_with_1_for_a_file_that_nobody_knows(tmp_path, capsys):
+    (tmp_path / "data").mkdir()
+    write_index(tmp_path / "data" / "added_IVF4_Flat_nprobe_1_x_v2.index")
+    assert main(["parity", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1].startswith("1 of 1 files passed")
+    (tmp_path / "data" / "unknown.npz").touch()
+    assert main(["parity", str(tmp_path), "--json"]) == 1
+    output = capsys.readouterr()
+    result = json.loads(output.out)
+    assert result["passed"] is False
+    assert [row["file"] for row in result["rows"] if row["verdict"] == "MISSED"] == ["data/unknown.npz"]
+    assert "data/unknown.npz: MISSED" in output.err
+    assert "1 of 2 files passed" in output.err
