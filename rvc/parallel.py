@@ -10,9 +10,16 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 
 import torch
 from torch import distributed
+
+_LONGEST_PATH = 4096
+_PATIENCE = timedelta(days=2)
+"""How long processes wait for each other: while the leading one prepares a dataset, the others do nothing. A
+process that dies is not waited for; whoever started them ends the others."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,20 @@ class Parallel:
         distributed.broadcast(said, 0)
         return bool(said.item())
 
+    def told(self, path: Path | None, device: torch.device) -> Path | None:
+        """The path that the leading process gives; what the others give does not matter."""
+        if self.ranks == 1:
+            return path
+        # As bytes, because distributed objects are pickles.
+        said = torch.zeros(_LONGEST_PATH, dtype=torch.uint8)
+        if path is not None:
+            text = str(path).encode()
+            said[: len(text)] = torch.tensor(list(text), dtype=torch.uint8)
+        said = said.to(device)
+        distributed.broadcast(said, 0)
+        heard = bytes(said.tolist()).rstrip(b"\0").decode()
+        return Path(heard) if heard else None
+
     def wait(self) -> None:
         """Return when all processes are here."""
         if self.ranks > 1:
@@ -61,7 +82,9 @@ def joined(device: torch.device) -> Iterator[Parallel]:
     if ranks == 1:
         yield SINGLE
         return
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
     try:
         yield Parallel(distributed.get_rank(), ranks)
     finally:

@@ -1,14 +1,15 @@
 """Train a voice from a folder of recordings.
 
     1. find the recordings                                        rvc.dataset
-    2. extract their features, cut out pauses, join them          rvc.dataset.features
-    3. train, epoch by epoch, with checkpoints                    rvc.training.epochs
+    2. extract their features, cut out pauses, join them          rvc.dataset.prepare
+    3. train, epoch by epoch, with checkpoints                    rvc.training
     4. index the content for retrieval                            rvc.retrieval
     5. let the finished voice speak a part of the recordings      rvc.evaluation
     6. write the voice's folder, the manifest last                rvc.voice
 
 An attempt that is stopped or dies is continued by the next one: features are found in the work folder, and
-training goes on from the last checkpoint to the very same result.
+training goes on from the last checkpoint to the very same result. Of several processes the leading one does
+all of this; the others take part in the third step alone.
 """
 
 from __future__ import annotations
@@ -18,31 +19,36 @@ import importlib.metadata
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import torch
 from safetensors.torch import save
 
 from rvc import __version__
-from rvc.architectures import Architecture, architecture
+from rvc.architectures import Architecture, TrainingRun, architecture
+from rvc.base_models import PretrainedPart, default_folder, pretrained_name, read_manifest
 from rvc.content import load_content_encoder
+from rvc.contract import Architecture as ArchitectureName
 from rvc.contract import Consent, Progress, Stage, TrainingSettings
-from rvc.dataset import find_recordings
-from rvc.dataset.features import Extractor, PreparedDataset, prepare_training_set
+from rvc.dataset.features import Extractor
+from rvc.dataset.prepare import PreparedDataset, prepare_training_set
+from rvc.dataset.recordings import find_recordings, find_speakers
 from rvc.device import accelerator_errors
 from rvc.errors import InvalidConfiguration, Terminated
 from rvc.evaluation import reconstruction_distance
-from rvc.parallel import SINGLE
+from rvc.parallel import SINGLE, Parallel
 from rvc.pitch import load_pitch
 from rvc.retrieval import build_index
 from rvc.tiles import MEDIAN_F0, voice_tensors
 from rvc.training.checkpoints import CheckpointStore
-from rvc.training.epochs import Interruption, run_epochs
+from rvc.training.course import Course
+from rvc.training.epochs import Epochs, Interruption, Judgement
+from rvc.training.journal import Journal
 from rvc.training.progress import ProgressReporter
+from rvc.training.sample import Listening
 from rvc.voice import (
     INDEX_NAME,
     TENSORS_NAME,
@@ -55,8 +61,8 @@ from rvc.voice import (
 
 log = logging.getLogger(__name__)
 
-REFUSALS_NAME = "dataset.json"
-"""File of the voice that lists the recordings that were not used, and why."""
+REPORT_NAME = "dataset.json"
+"""File of the voice with the report on its recordings."""
 _PACKAGES = ("torch", "numpy")
 
 
@@ -75,86 +81,157 @@ def train_voice(
     stop: Callable[[], bool],
     consent: Consent | None = None,
     clock: Callable[[], float] = time.monotonic,
+    parallel: Parallel = SINGLE,
 ) -> VoiceManifest:
     """Learn the voice in `dataset_folder` and write it to `voice_folder`; returns its manifest.
 
     `work_folder` is for features and scratch files and may be kept for the next attempt. `stop` is asked
-    between steps; once it is true a checkpoint is saved and Terminated raised.
+    between steps; once it is true a checkpoint is saved and Terminated raised. Where several processes train
+    together this is for the leading one, and the others call `help_to_train`.
 
     Raises InvalidDataset, InvalidConfiguration, ArtifactCorrupt (a checkpoint that is damaged or another
-    training's), AcceleratorError, Terminated.
+    training's), AcceleratorError, TrainingFailed, Terminated.
     """
-    synthesizer = architecture(settings.architecture)
-    _require_rate(synthesizer, settings)
     progress = ProgressReporter(on_progress, settings.epochs, clock)
     for folder in (voice_folder, work_folder):
         folder.mkdir(parents=True, exist_ok=True)
+    work = _Work(dataset_folder, work_folder, settings, base_models, device, checkpoints, stop, parallel)
     with accelerator_errors():
-        # 1. Recordings, and the networks that will hear them.
-        progress.stage(Stage.PREPARING)
-        recordings = find_recordings(dataset_folder)
-        extractor = Extractor(
-            load_content_encoder(settings.content_encoder, base_models, device),
-            load_pitch(settings.pitch_method, base_models, device),
-            settings.sample_rate_hertz,
-        )
-
-        # 2. Features.
-        def recording_done(number: int) -> None:
-            progress.share(Stage.EXTRACTING_FEATURES, number, len(recordings))
-            if stop():
-                raise Terminated("stopped while extracting features; what is done is kept in the work folder")
-
-        dataset = prepare_training_set(
-            recordings,
-            extractor,
-            work_folder,
-            conventions=synthesizer.conventions,
-            on_recording=recording_done,
-        )
-        for refusal in dataset.refusals:
-            log.warning("recording not used: %s", refusal.message)
+        # 1. Recordings, and the networks that will hear them; 2. their features.
+        dataset, extractor = work.prepare(progress)
+        for line in dataset.report.lines():
+            log.info("%s", line)
 
         # 3. Training.
-        run = synthesizer.start_training(dataset.training_set, settings, base_models, device, SINGLE)
-        interruption = Interruption(_identity(dataset, extractor, settings), checkpoints, work_folder, stop)
-        losses = run_epochs(run, settings, interruption, device, progress)
-        moments = dataset.content_moments if synthesizer.conventions.standardizes_content else None
-        tensors = voice_tensors(run.export(), moments, dataset.level_moments)
+        listening = Listening(work.synthesizer, dataset.held_out or dataset.training_set)
+        with Journal(voice_folder, listening, tensor_board=settings.tensor_board) as journal:
+            run, course = work.train(
+                dataset, extractor, Judgement(dataset.held_out, listening, journal), progress
+            )
+        conventions = work.synthesizer.conventions
+        tensors = voice_tensors(
+            course.voice(run.export()),
+            dataset.content_moments if conventions.standardizes_content else None,
+            dataset.level_moments if conventions.levels_speech else None,
+        )
         (voice_folder / TENSORS_NAME).write_bytes(save(tensors))
 
         # 4. Index.
         progress.stage(Stage.INDEXING)
-        content = dataset.training_set.content.astype(np.float32)
-        (voice_folder / INDEX_NAME).write_bytes(build_index(content, settings.seed))
+        (voice_folder / INDEX_NAME).write_bytes(build_index(dataset.index_content, settings.seed))
 
         # 5. The finished voice speaks.
         progress.stage(Stage.EVALUATING)
         distance = reconstruction_distance(
-            synthesizer, tensors, run.hyperparameters, dataset.training_set, device
+            work.synthesizer, tensors, run.hyperparameters, listening.clips, device
         )
 
     # 6. The voice's folder.
     progress.stage(Stage.PUBLISHING)
-    _write_refusals(dataset, voice_folder / REFUSALS_NAME)
-    described = _describe(dataset, extractor, settings, dict(losses) | {"reconstructionDecibels": distance})
+    dataset.report.write(voice_folder / REPORT_NAME)
     manifest = msgspec.structs.replace(
-        described,
+        _describe(dataset, extractor, settings, course),
         name=name,
         revision=revision,
         consent=consent or Consent(),
         hyperparameters=dict(run.hyperparameters),
     )
+    manifest.metrics["reconstructionDecibels"] = distance
     written = write_manifest(voice_folder, manifest)
     open_voice(voice_folder)
     return written
 
 
+def help_to_train(
+    dataset_folder: Path,
+    work_folder: Path,
+    settings: TrainingSettings,
+    *,
+    base_models: Path | None,
+    device: torch.device,
+    checkpoints: CheckpointStore,
+    parallel: Parallel,
+) -> None:
+    """What the other processes do while the leading one is in `train_voice`, with the same work folder.
+
+    Raises as `train_voice` does; returns when there is nothing left to learn.
+    """
+    progress = ProgressReporter(lambda progress: None, settings.epochs, time.monotonic)
+    work = _Work(
+        dataset_folder, work_folder, settings, base_models, device, checkpoints, lambda: False, parallel
+    )
+    with accelerator_errors():
+        dataset, extractor = work.prepare(progress)
+        work.train(dataset, extractor, None, progress)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The part of a training in which all its processes take part."""
+
+    dataset_folder: Path
+    folder: Path
+    settings: TrainingSettings
+    base_models: Path | None
+    device: torch.device
+    checkpoints: CheckpointStore
+    stop: Callable[[], bool]
+    parallel: Parallel
+    synthesizer: Architecture = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "synthesizer", architecture(self.settings.architecture))
+        _require_settings(self.synthesizer, self.settings)
+
+    def prepare(self, progress: ProgressReporter) -> tuple[PreparedDataset, Extractor]:
+        """The dataset and what it was made with."""
+        progress.stage(Stage.PREPARING)
+        settings = self.settings
+        recordings, speakers = (
+            find_speakers(self.dataset_folder)
+            if settings.multi_speaker
+            else (find_recordings(self.dataset_folder), ())
+        )
+        extractor = Extractor(
+            load_content_encoder(settings.content_encoder, self.base_models, self.device),
+            load_pitch(settings.pitch_method, self.base_models, self.device),
+            settings.sample_rate_hertz,
+            self.synthesizer.conventions,
+        )
+
+        def recording_done(number: int) -> None:
+            progress.share(Stage.EXTRACTING_FEATURES, number, len(recordings))
+            if self.stop():
+                raise Terminated("stopped while extracting features; what is done is kept in the work folder")
+
+        dataset = prepare_training_set(
+            recordings, speakers, extractor, self.folder, on_recording=recording_done, parallel=self.parallel
+        )
+        return dataset, extractor
+
+    def train(
+        self,
+        dataset: PreparedDataset,
+        extractor: Extractor,
+        judgement: Judgement | None,
+        progress: ProgressReporter,
+    ) -> tuple[TrainingRun, Course]:
+        """Run all epochs that are left; the run after the last one and what there is to say of them."""
+        run = self.synthesizer.start_training(
+            dataset.training_set, self.settings, self.base_models, self.device, self.parallel
+        )
+        identity = _identity(dataset, extractor, self.settings, self.base_models)
+        interruption = Interruption(identity, self.checkpoints, self.folder, self.stop)
+        epochs = Epochs(run, self.settings, interruption, judgement, self.device, self.parallel)
+        return run, epochs.all(progress)
+
+
 def _describe(
-    dataset: PreparedDataset, extractor: Extractor, settings: TrainingSettings, metrics: Mapping[str, float]
+    dataset: PreparedDataset, extractor: Extractor, settings: TrainingSettings, course: Course
 ) -> VoiceManifest:
     """The manifest, but for whose voice it is."""
-    learnt_from = dataset.training_set
+    learnt_from, report = dataset.training_set, dataset.report
+    medians = {f"{MEDIAN_F0}.{speaker}": hertz for speaker, hertz in enumerate(dataset.speaker_medians_hertz)}
     return VoiceManifest(
         name="",
         revision="",
@@ -166,41 +243,62 @@ def _describe(
             dimension=extractor.content.dimension,
         ),
         pitch_method=extractor.pitch.name,
+        speakers=learnt_from.speakers,
+        speaker_names=report.speakers,
         parameters=settings,
-        metrics=dict(metrics) | {"refusedRecordings": len(dataset.refusals)},
+        metrics=course.metrics()
+        | {"refusedRecordings": len(report.refused), "datasetWarnings": len(report.warnings)},
         dataset=DatasetSummary(
             digest=learnt_from.digest,
-            seconds=round(learnt_from.seconds, 2),
-            clips=len(learnt_from.clip_rows) - 1,
+            seconds=round(dataset.seconds, 2),
+            clips=int((learnt_from.clip_rows[1:] <= dataset.speech_rows).sum()),
         ),
         software={"rvc-operator": __version__}
         | {name: importlib.metadata.version(name) for name in _PACKAGES},
-        statistics={MEDIAN_F0: learnt_from.median_f0_hertz},
+        statistics={MEDIAN_F0: learnt_from.median_f0_hertz} | (medians if len(medians) > 1 else {}),
     )
 
 
-def _require_rate(synthesizer: Architecture, settings: TrainingSettings) -> None:
+def _require_settings(synthesizer: Architecture, settings: TrainingSettings) -> None:
     if settings.sample_rate_hertz not in synthesizer.sample_rates_hertz:
         rates = ", ".join(map(str, synthesizer.sample_rates_hertz))
         raise InvalidConfiguration(
             f"sampleRateHertz {settings.sample_rate_hertz} is not for architecture {synthesizer.name}; use "
             f"one of {rates}"
         )
+    if settings.multi_speaker and synthesizer.name == ArchitectureName.LIGHT:
+        raise InvalidConfiguration(
+            f"architecture {synthesizer.name} learns one speaker; use architecture: {ArchitectureName.RVC2} "
+            "for multiSpeaker, or train a voice for each speaker"
+        )
 
 
-def _identity(dataset: PreparedDataset, extractor: Extractor, settings: TrainingSettings) -> str:
-    """Digest of all that decides what is learnt. When checkpoints are saved, and whence base models come,
-    does not."""
-    decisive = msgspec.structs.replace(settings, save_every_epochs=1, base_models_uri="")
+def _identity(
+    dataset: PreparedDataset, extractor: Extractor, settings: TrainingSettings, base_models: Path | None
+) -> str:
+    """Digest of all that decides what is learnt.
+
+    When checkpoints are saved, whence base models come, what memory is saved by computing twice and who
+    looks on does not.
+    """
+    decisive = msgspec.structs.replace(
+        settings, save_every_epochs=1, base_models_uri="", gradient_checkpointing=False, tensor_board=False
+    )
     parts = [
         dataset.training_set.digest,
         extractor.content.digest,
         extractor.pitch.name,
+        _pretrained(extractor.content.dimension, settings, base_models),
         msgspec.to_builtins(decisive),
     ]
     return f"sha256:{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}"
 
 
-def _write_refusals(dataset: PreparedDataset, path: Path) -> None:
-    summary = {"recordings": dataset.recordings, "refused": [asdict(refusal) for refusal in dataset.refusals]}
-    path.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+def _pretrained(dimension: int, settings: TrainingSettings, base_models: Path | None) -> dict[str, str]:
+    """Digests of the networks that training starts from, of those that the folder has."""
+    manifest = read_manifest(base_models or default_folder())
+    if settings.architecture != ArchitectureName.RVC2 or manifest is None:
+        return {}
+    version = "v1" if dimension == 256 else "v2"
+    names = [pretrained_name(version, settings.sample_rate_hertz, True, part) for part in PretrainedPart]
+    return {name: manifest.models[name].sha256 for name in names if name in manifest.models}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rvc.errors import InvalidDataset
@@ -35,6 +35,8 @@ AUDIO_SUFFIXES = frozenset(
 )
 MINIMUM_SECONDS = 10.0
 RECOMMENDED_SECONDS = 600.0
+MOST_SPEAKERS = 109
+"""Rows of the table of speakers in RVC's own base models."""
 _REASONS_SHOWN = 3
 
 
@@ -47,6 +49,8 @@ class Recording:
     path: Path
     digest: str
     """sha256 of the file, 64 hex digits."""
+    speaker: int = 0
+    """Whose it is, counted from 0."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,35 @@ def find_recordings(folder: Path) -> list[Recording]:
     return [Recording(name, path, _digest_of_file(path)) for name, path in named]
 
 
+def find_speakers(folder: Path) -> tuple[list[Recording], tuple[str, ...]]:
+    """As `find_recordings`, where each folder directly in `folder` is a speaker; with the speakers' names.
+
+    Folders named by a number come first, in the order of their numbers, then the others by name. Raises
+    InvalidDataset, too, for recordings that lie beside the speakers' folders and for too many speakers.
+    """
+    recordings = find_recordings(folder)
+    strays = [recording.name for recording in recordings if "/" not in recording.name]
+    if strays:
+        raise InvalidDataset(
+            f"{len(strays)} recordings in {folder} belong to no speaker (such as {strays[0]}); move each "
+            "into the folder of its speaker, or train without multiSpeaker",
+            reason="RecordingsWithoutSpeaker",
+        )
+    owners = [recording.name.split("/")[0] for recording in recordings]
+    names = sorted(set(owners), key=_order_of_speakers)
+    if len(names) > MOST_SPEAKERS:
+        raise InvalidDataset(
+            f"{folder} holds {len(names)} speakers' folders; a voice has at most {MOST_SPEAKERS}",
+            reason="TooManySpeakers",
+        )
+    numbers = {name: number for number, name in enumerate(names)}
+    owned = [
+        replace(recording, speaker=numbers[owner])
+        for recording, owner in zip(recordings, owners, strict=True)
+    ]
+    return owned, tuple(names)
+
+
 def dataset_digest(recordings: Sequence[Recording]) -> str:
     """`sha256:` and 64 hex digits over the names and contents of the recordings."""
     lines = "".join(f"{recording.digest}  {recording.name}\n" for recording in recordings)
@@ -100,6 +133,11 @@ def require_enough(seconds: float, recordings: int, refusals: Sequence[Refusal])
         f"{refused} At least {MINIMUM_SECONDS:.0f} seconds are needed, "
         f"{RECOMMENDED_SECONDS / 60:.0f} minutes are recommended"
     )
+
+
+def _order_of_speakers(name: str) -> tuple[bool, int, str]:
+    is_number = name.isascii() and name.isdigit()
+    return not is_number, int(name) if is_number else 0, name
 
 
 def _hidden(path: Path) -> bool:

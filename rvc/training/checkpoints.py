@@ -20,7 +20,7 @@ import torch
 
 from rvc.errors import ArtifactCorrupt
 
-_FORMAT = 1
+_FORMAT = 2
 _KEPT = 2
 _NAME = re.compile(r"epoch-(\d{8})-([0-9a-f]{64})\.checkpoint")
 
@@ -50,6 +50,8 @@ class Checkpoint:
     """State of the `TrainingRun`."""
     losses: dict[str, Any]
     """State of the report on the epoch under way."""
+    course: dict[str, Any]
+    """State of the report on the epochs before."""
 
 
 def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
@@ -79,7 +81,8 @@ def read_checkpoint(path: Path, identity: str, device: torch.device, starting_ov
             f"the checkpoint {path.name} belongs to another training (recordings, base models or settings "
             f"differ); to train from the beginning, {starting_over}"
         )
-    return Checkpoint(identity, content["epochs_done"], content["run"], content["losses"])
+    parts = (content[name] for name in ("epochs_done", "run", "losses", "course"))
+    return Checkpoint(identity, *parts)
 
 
 class FolderCheckpoints:

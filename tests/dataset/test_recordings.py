@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from rvc.dataset.recordings import Refusal, dataset_digest, find_recordings, require_enough
+from rvc.dataset.recordings import Refusal, dataset_digest, find_recordings, find_speakers, require_enough
 from rvc.errors import InvalidDataset
 
 
@@ -59,3 +59,33 @@ def test_too_little_speech_says_how_much_and_why() -> None:
     ):
         assert part in message
     require_enough(10.0, 6, refusals)
+
+
+def test_numbered_speakers_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    touch(
+        tmp_path, "10/a.wav", "2/b.wav", "2/deeper/c.wav", "ann/d.wav", "Bob/e.wav", "notes/f.txt", "02/g.wav"
+    )
+    recordings, names = find_speakers(tmp_path)
+    assert names == ("02", "2", "10", "Bob", "ann")
+    assert {recording.name: recording.speaker for recording in recordings} == {
+        "02/g.wav": 0,
+        "2/b.wav": 1,
+        "2/deeper/c.wav": 1,
+        "10/a.wav": 2,
+        "Bob/e.wav": 3,
+        "ann/d.wav": 4,
+    }
+
+
+def test_recordings_beside_the_speakers_are_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    touch(tmp_path, "ann/a.wav", "stray.wav")
+    with pytest.raises(
+        InvalidDataset, match=r"such as stray\.wav\); move each into the folder of its speaker"
+    ):
+        find_speakers(tmp_path)
+
+
+def test_speakers_are_as_many_as_a_voice_can_have(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{number}/a.wav" for number in range(110)))
+    with pytest.raises(InvalidDataset, match="110 speakers' folders; a voice has at most 109"):
+        find_speakers(tmp_path)

@@ -10,7 +10,7 @@ CPU = torch.device("cpu")
 
 
 def checkpoint(epochs_done: int = 1) -> Checkpoint:
-    return Checkpoint("sha256:aa", epochs_done, {"weights": torch.arange(5.0)}, {"steps": 3})
+    return Checkpoint("sha256:aa", epochs_done, {"weights": torch.arange(5.0)}, {"steps": 3}, {"epochs": []})
 
 
 def saved(folder: Path, epochs_done: int = 1) -> Path:
@@ -24,6 +24,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert found.epochs_done == 1
     assert torch.equal(found.run["weights"], torch.arange(5.0))
     assert found.losses == {"steps": 3}
+    assert found.course == {"epochs": []}
 
 
 def test_another_trainings_checkpoint_is_refused(tmp_path: Path) -> None:

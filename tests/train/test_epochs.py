@@ -5,8 +5,9 @@ import torch
 
 from rvc.contract import Architecture, TrainingSettings
 from rvc.errors import TrainingFailed
+from rvc.parallel import SINGLE
 from rvc.training.checkpoints import FolderCheckpoints
-from rvc.training.epochs import EpochLosses, Interruption, run_epochs
+from rvc.training.epochs import EpochLosses, Epochs, Interruption
 from rvc.training.progress import ProgressReporter
 
 
@@ -46,7 +47,8 @@ def test_a_training_that_diverged_leaves_no_checkpoint_when_it_is_stopped(tmp_pa
     settings = TrainingSettings(architecture=Architecture.LIGHT, epochs=2, batch_size=1)
     interruption = Interruption("sha256:aa", checkpoints, tmp_path, lambda: run.steps_done == 2)
     progress = ProgressReporter(lambda progress: None, settings.epochs, lambda: 0.0)
+    epochs = Epochs(run, settings, interruption, None, torch.device("cpu"), SINGLE)
     with pytest.raises(TrainingFailed) as raised:
-        run_epochs(run, settings, interruption, torch.device("cpu"), progress)
+        epochs.all(progress)
     assert raised.value.reason == "TrainingDiverged"
     assert checkpoints.latest() is None

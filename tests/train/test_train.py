@@ -76,12 +76,13 @@ def test_a_voice_is_trained_and_says_what_it_is(trainer: Trainer) -> None:
     assert manifest.consent.statement == "mine"
     assert manifest.dataset.clips == 3
     assert manifest.dataset.seconds == pytest.approx(15, abs=0.5)
-    assert set(manifest.metrics) == {"spectral", "mel", "reconstructionDecibels", "refusedRecordings"}
+    assert {"mel", "reconstructionDecibels", "refusedRecordings", "datasetWarnings"} <= set(manifest.metrics)
     assert manifest.statistics["medianF0Hertz"] == pytest.approx(200, rel=0.1)
     assert voice.index().rows == round(manifest.dataset.seconds * 50)
     told = json.loads((trainer.folder / "voice" / "dataset.json").read_text())
-    assert told["recordings"] == 6
+    assert [recording["name"] for recording in told["recordings"]] == ["a.wav", "b.flac", "more/c.wav"]
     assert [refusal["name"] for refusal in told["refused"]] == ["empty.wav", "silent.wav", "text.wav"]
+    assert told["warnings"][0].startswith("0.2 minutes of speech are little")
 
 
 def test_progress_goes_through_the_stages_and_never_back(trainer: Trainer) -> None:
@@ -99,7 +100,7 @@ def test_progress_goes_through_the_stages_and_never_back(trainer: Trainer) -> No
     ]
     last = [report for report in trainer.reports if report.stage == Stage.TRAINING][-1]
     assert (last.epoch, last.total_epochs, last.estimated_remaining_seconds) == (2, 2, 0)
-    assert {metric.name for metric in last.metrics} == {"spectral", "mel"}
+    assert {"spectral", "mel"} <= {metric.name for metric in last.metrics}
 
 
 def test_a_stopped_training_is_continued_to_the_same_voice(
@@ -112,8 +113,7 @@ def test_a_stopped_training_is_continued_to_the_same_voice(
             parts(stop=stop_at(Stage.TRAINING, reports, parts))
         assert not (parts.folder / "voice" / "manifest.json").exists()
     continued = parts()
-    assert continued.files["voice.safetensors"] == whole.files["voice.safetensors"]
-    assert continued.files["index.faiss"] == whole.files["index.faiss"]
+    assert continued.files == whole.files
     assert continued.metrics == whole.metrics
 
 
@@ -148,7 +148,7 @@ def test_where_and_when_to_save_may_change(trainer: Trainer) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"architecture": Architecture.RVC2}, "use architecture: Light"),
+        ({"multi_speaker": True}, "use architecture: RVC2"),
         ({"sample_rate_hertz": 44100}, "16000, 32000, 40000, 48000"),
         ({"precision": Precision.FP16}, "use Auto, BF16 or FP32"),
     ],

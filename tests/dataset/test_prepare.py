@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ from rvc.architectures import Conventions
 from rvc.content import ContentEncoder, load_content_encoder
 from rvc.contract import ContentEncoder as ContentEncoderName
 from rvc.contract import PitchMethod
-from rvc.dataset import Recording, find_recordings
-from rvc.dataset.features import Extractor, PreparedDataset, prepare_training_set
+from rvc.dataset.features import Extractor
+from rvc.dataset.prepare import PreparedDataset, prepare_training_set
+from rvc.dataset.recordings import Recording, find_recordings, find_speakers
 from rvc.errors import InvalidDataset
 from rvc.pitch import load_pitch
 from tests.fixtures.sounds import voice_like
@@ -32,19 +34,30 @@ class CountingEncoder:
         return self._encoder(audio)
 
 
+LIGHT = Conventions(standardizes_content=True, levels_speech=True, gates_f0=True)
+RVC2 = Conventions(standardizes_content=False, levels_speech=False, gates_f0=False)
+
+
 @pytest.fixture(scope="module")
 def extractor(base_models: Path) -> Extractor:
     encoder = CountingEncoder(load_content_encoder(ContentEncoderName.AUTO, base_models, CPU))
-    return Extractor(encoder, load_pitch(PitchMethod.AUTO, base_models, CPU), 32000)  # type: ignore[arg-type]
+    return Extractor(encoder, load_pitch(PitchMethod.AUTO, base_models, CPU), 32000, LIGHT)  # type: ignore[arg-type]
 
 
-def prepare(folder: Path, extractor: Extractor, work: Path, *, standardize: bool = True) -> PreparedDataset:
-    recordings = find_recordings(folder)
+def prepare(
+    folder: Path,
+    extractor: Extractor,
+    work: Path,
+    conventions: Conventions = LIGHT,
+    *,
+    speakers: bool = False,
+) -> PreparedDataset:
+    recordings, names = find_speakers(folder) if speakers else (find_recordings(folder), ())
     return prepare_training_set(
         recordings,
-        extractor,
+        names,
+        replace(extractor, conventions=conventions),
         work,
-        conventions=Conventions(standardize, True, True),
         on_recording=lambda number: None,
     )
 
@@ -70,7 +83,9 @@ def test_content_and_loudness_are_standardized(tmp_path: Path, extractor: Extrac
     assert rows.mean(0) == pytest.approx(0, abs=0.05)
     assert rows.std(0) == pytest.approx(1, abs=0.1)
     assert standard.training_set.loudness.mean() == pytest.approx(0, abs=0.2)
-    plain = prepare(data, extractor, tmp_path, standardize=False).training_set.content.astype(np.float32)
+    plain = prepare(
+        data, extractor, tmp_path, replace(LIGHT, standardizes_content=False)
+    ).training_set.content.astype(np.float32)
     restored = rows * (standard.content_moments.deviation + 1e-5) + standard.content_moments.mean
     assert np.abs(restored - plain).max() < 0.02 * np.abs(plain).max()
 
@@ -118,14 +133,14 @@ def test_bad_recordings_cost_only_themselves(tmp_path: Path, extractor: Extracto
     data = write_bad_recordings(write_recordings(tmp_path / "data"))
     soundfile.write(data / "click.wav", voice_like(0.3, 180.0), 16000)
     prepared = prepare(data, extractor, tmp_path)
-    assert prepared.recordings == 7
-    assert {(refusal.name, refusal.reason) for refusal in prepared.refusals} == {
+    assert len(prepared.report.recordings) == 3
+    assert {(refusal.name, refusal.reason) for refusal in prepared.report.refused} == {
         ("click.wav", "AudioTooShort"),
         ("empty.wav", "AudioEmpty"),
         ("silent.wav", "AudioSilent"),
         ("text.wav", "AudioUndecodable"),
     }
-    assert all(refusal.name in refusal.message for refusal in prepared.refusals)
+    assert all(refusal.name in refusal.message for refusal in prepared.report.refused)
 
 
 def test_only_bad_recordings_are_no_dataset(tmp_path: Path, extractor: Extractor) -> None:
@@ -138,7 +153,74 @@ def test_keys_differ_with_all_that_features_depend_on(extractor: Extractor, tmp_
     keys = {
         extractor.key(recording),
         extractor.key(Recording("a.wav", tmp_path / "a.wav", "2" * 64)),
-        Extractor(extractor.content, extractor.pitch, 40000).key(recording),
+        replace(extractor, sample_rate_hertz=40000).key(recording),
+        replace(extractor, conventions=replace(LIGHT, levels_speech=False)).key(recording),
+        replace(extractor, conventions=replace(LIGHT, gates_f0=False)).key(recording),
     }
-    assert len(keys) == 3
+    assert len(keys) == 5
     assert extractor.key(Recording("b.wav", tmp_path / "b.wav", "1" * 64)) in keys
+
+
+def test_recordings_that_are_not_levelled_are_followed_by_silence(
+    tmp_path: Path, extractor: Extractor
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    sound = np.concatenate([0.3 * voice_like(11.0, 180.0), np.zeros(1600, np.float32)])
+    soundfile.write(data / "a.wav", sound, 16000, subtype="FLOAT")
+    prepared = prepare(data, extractor, tmp_path, RVC2)
+    dataset = prepared.training_set
+    assert dataset.clip_rows.tolist() == [0, 555, 705, 855]
+    assert np.abs(dataset.audio[: 555 * 640]).max() == pytest.approx(0.15, rel=0.1)
+    assert not dataset.audio[555 * 640 :].any()
+    assert not dataset.f0_hertz[555 * 2 :].any()
+    assert prepared.seconds == 11.1
+    assert len(prepared.index_content) == 555
+
+
+def test_faint_recordings_are_not_all_silence(tmp_path: Path, extractor: Extractor) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    soundfile.write(data / "a.wav", 0.01 * voice_like(11.0, 180.0), 16000, subtype="FLOAT")
+    assert prepare(data, extractor, tmp_path, RVC2).seconds == pytest.approx(11, abs=0.1)
+
+
+def write_speakers(folder: Path, names: tuple[str, ...], files: int, seconds: float) -> Path:
+    for speaker, name in enumerate(names):
+        (folder / name).mkdir(parents=True)
+        for number in range(files):
+            sound = voice_like(seconds + number / 10, 120.0 + 80 * speaker)
+            soundfile.write(folder / name / f"{number}.wav", sound, 16000)
+    return folder
+
+
+def test_speakers_are_kept_apart(tmp_path: Path, extractor: Extractor) -> None:
+    data = write_speakers(tmp_path / "data", ("10", "9", "ann"), 1, 4.0)
+    prepared = prepare(data, extractor, tmp_path, RVC2, speakers=True)
+    dataset = prepared.training_set
+    assert (dataset.speakers, prepared.report.speakers) == (3, ("9", "10", "ann"))
+    assert dataset.clip_speakers.tolist() == [1, 0, 2, 0, 0, 1, 1, 2, 2]
+    assert prepared.speaker_medians_hertz == pytest.approx((200, 120, 280), rel=0.1)
+    assert [one.speaker for one in prepared.report.recordings] == ["10", "9", "ann"]
+
+
+def test_a_speaker_without_speech_is_named(tmp_path: Path, extractor: Extractor) -> None:
+    data = write_speakers(tmp_path / "data", ("ann", "bob"), 1, 12.0)
+    write_bad_recordings(data / "carl")
+    with pytest.raises(InvalidDataset, match="no usable speech of carl"):
+        prepare(data, extractor, tmp_path, RVC2, speakers=True)
+
+
+@pytest.mark.parametrize("conventions", [LIGHT, RVC2])
+def test_what_is_held_out_is_not_trained_on(
+    tmp_path: Path, extractor: Extractor, conventions: Conventions
+) -> None:
+    data = write_speakers(tmp_path / "data", ("ann",), 9, 7.5)
+    prepared = prepare(data, extractor, tmp_path, conventions)
+    (name,) = (one.name for one in prepared.report.recordings if one.held_out)
+    assert prepared.held_out is not None
+    assert prepared.held_out.seconds == pytest.approx(7.5 + int(name[4]) / 10, abs=0.1)
+    assert prepared.seconds + prepared.held_out.seconds == pytest.approx(9 * 7.9, abs=0.5)
+    trained = {row.tobytes() for row in prepared.training_set.content}
+    assert not trained & {row.tobytes() for row in prepared.held_out.content}
+    assert len(prepared.index_content) == round(prepared.seconds * 50)
