@@ -21,6 +21,7 @@ from rvc.pitch.fcpe import FCPE
 from rvc.pitch.praat import Praat
 from rvc.pitch.quantise import pitch_bins
 from rvc.pitch.rmvpe import RMVPE
+from rvc.pitch.rmvpe_network import RMVPENetwork, Sizes
 from rvc.pitch.windows import HOP
 
 _CPU = torch.device("cpu")
@@ -91,7 +92,7 @@ def check_rmvpe(path: Path) -> Iterable[Finding | Deviation]:
 def check_rmvpe_rule(path: Path) -> Iterable[Finding | Deviation]:
     """`rmvpe_<name>_rule.npz`: the official size by the rule; the wave may be that of `rmvpe_small.npz`."""
     arrays = _arrays_of(path)
-    shapes = {name: tuple(t.shape) for name, t in rmvpe.RMVPENetwork(rmvpe.Sizes()).state_dict().items()}
+    shapes = {name: tuple(t.shape) for name, t in RMVPENetwork(Sizes()).state_dict().items()}
     tensors = {name: fill(name, shape, _RULE_SEED) for name, shape in shapes.items()}
     known = [*_digests(tensors)]
     tensors["fc.1.weight"] *= 3

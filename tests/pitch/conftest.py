@@ -7,7 +7,7 @@ import torch
 from rvc.base_models import BaseModel, BaseModelName
 from rvc.base_models.fetch import fetch_base_models
 from rvc.parity.fill import fill
-from rvc.pitch.rmvpe import RMVPENetwork, Sizes
+from rvc.pitch.rmvpe_network import RMVPENetwork, Sizes
 from tests.fixtures.base_models import base_models
 
 __all__ = ["base_models"]

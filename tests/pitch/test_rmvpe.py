@@ -6,7 +6,8 @@ import torch
 from rvc.audio.mel import htk_mel_filters
 from rvc.base_models import BaseModel
 from rvc.errors import ArtifactCorrupt
-from rvc.pitch.rmvpe import RMVPE, RMVPENetwork, Sizes, decode_salience
+from rvc.pitch.rmvpe import RMVPE, decode_salience
+from rvc.pitch.rmvpe_network import RMVPENetwork, Sizes
 from rvc.pitch.windows import Windows
 from tests.fixtures.sounds import voice_like
 
