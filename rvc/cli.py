@@ -184,11 +184,15 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 def _add_convert(parser: argparse.ArgumentParser) -> None:
     defaults = ConversionParameters()
     parser.set_defaults(run="convert")
-    parser.add_argument("voice", type=Path, help="folder of a voice")
+    parser.add_argument("voice", type=Path, help="folder of a voice, or a model file of RVC programs (.pth)")
+    _add_index(parser)
     parser.add_argument("input", type=Path, help="a recording, or a folder of recordings")
     parser.add_argument("output", type=Path, help="the converted file; a folder if the input is one")
     _add_choice(parser, "--format", AudioFormat, None, "by the name of the output, else WAV")
     parser.add_argument("--transpose", type=int, default=defaults.transpose_semitones, metavar="SEMITONES")
+    parser.add_argument("--automatic-transpose", action="store_true",
+                        help="first bring the median F0 of each recording to the voice's own")  # fmt: skip
+    parser.add_argument("--formant-shift", type=int, default=defaults.formant_shift_cents, metavar="CENTS")
     _add_choice(parser, "--pitch-method", PitchMethod, defaults.pitch_method)
     for option, default, what in (
         (
@@ -245,6 +249,8 @@ def conversion_parameters(chosen: argparse.Namespace) -> ConversionParameters:
     """The parameters of a command line; raises InvalidConfiguration where one is out of bounds."""
     fields = {
         "transposeSemitones": chosen.transpose,
+        "automaticTranspose": chosen.automatic_transpose,
+        "formantShiftCents": chosen.formant_shift,
         "pitchMethod": chosen.pitch_method,
         "indexRatePercent": chosen.index_rate,
         "protectPercent": chosen.protect,

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from rvc.base_models import default_folder
 from rvc.cli import conversion_parameters
 from rvc.cli_voices import print_result, print_voice
+from rvc.community.voice import open_any_voice
 from rvc.contract import AudioFormat, Progress, TrainingSettings
 from rvc.convert import Converter
 from rvc.dataset import AUDIO_SUFFIXES
@@ -27,7 +28,7 @@ from rvc.errors import InvalidAudio, InvalidConfiguration, ObjectNotFound, Permi
 from rvc.tiles import MEDIAN_F0
 from rvc.train import train_voice
 from rvc.training.checkpoints import FolderCheckpoints
-from rvc.voice import VoiceManifest, open_voice
+from rvc.voice import VoiceManifest
 
 
 def train(chosen: argparse.Namespace) -> None:
@@ -78,11 +79,11 @@ def convert(chosen: argparse.Namespace) -> None:
     others."""
     parameters = conversion_parameters(chosen)
     jobs = _jobs(chosen)
-    voice = open_voice(chosen.voice)
-    converter = Converter(voice, chosen.base_models, open_device(chosen.device))
     done: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="rvc-") as scratch, tqdm(jobs, disable=chosen.json) as bar:
+        voice = open_any_voice(chosen.voice, chosen.index, Path(scratch))
+        converter = Converter(voice, chosen.base_models, open_device(chosen.device))
         for source, target in bar:
             bar.set_description_str(source.name)
             target.parent.mkdir(parents=True, exist_ok=True)
