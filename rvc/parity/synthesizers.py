@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -56,7 +56,7 @@ def named_geometry(name: str) -> Geometry:
 
 
 def features_of(arrays: Arrays, content: torch.Tensor | None = None) -> Features:
-    """The inputs of a fixture."""
+    """The inputs of a fixture, whose content may stand elsewhere."""
     given = {name: torch.from_numpy(array) for name, array in arrays.items() if array.dtype.kind in "fi"}
     content = given["phone"] if content is None else content
     whole = torch.full(content.shape[:1], content.shape[1])
@@ -98,18 +98,18 @@ def check_full(path: Path) -> Iterable[Finding | Deviation]:
     geometry = named_geometry(path.stem)
     weights = fill_synthesizer(state_shapes(geometry), _FULL_POST_GAIN)
     halves = {name: tensor.half() for name, tensor in weights.items()}
-    yield from _check_digests(weights, halves, arrays)
-    frames = arrays["pitch"].shape[1] if geometry.f0 else arrays["out_zero"].shape[-1] // geometry.hop
+    frames = next(arrays[name].shape[-1] for name in sorted(arrays) if name.startswith("out")) // geometry.hop
     key = f"full_{geometry.version}_{geometry.sample_rate_hertz // 1000}k"
-    noises = {
+    by_rule = {
+        "phone": 0.5 * normal(f"{key}/phone", (1, frames, geometry.content_dimension)),
         "noise_prior": normal(f"{key}/0", (1, geometry.inter_channels, frames)),
         "noise_sine": normal(f"{key}/1", (1, frames * geometry.hop, 1)),
     }
-    content = 0.5 * normal(f"{key}/phone", (1, frames, geometry.content_dimension))
-    for name, noise in noises.items():
-        arrays.setdefault(name, noise.numpy())
-    network = _network(geometry, {name: tensor.float() for name, tensor in halves.items()})
-    yield from _check_sound(network, features_of(arrays, None if "phone" in arrays else content), arrays)
+    rounded = {name: tensor.float() for name, tensor in halves.items()}
+    yield from _check_digests((weights, halves, rounded, by_rule), arrays)
+    network = _network(geometry, rounded)
+    arrays = {name: tensor.numpy() for name, tensor in by_rule.items()} | arrays
+    yield from _check_sound(network, features_of(arrays), arrays)
 
 
 @torch.inference_mode()
@@ -153,33 +153,33 @@ def _check_sound(network: Network, features: Features, arrays: Arrays) -> Iterab
     for name, ours in latents.items():
         if name in arrays and ours is not None:
             yield absolute(name, ours, arrays[name], LATENT_TOLERANCE)
-    for name in ("out", "out_zero"):
-        if name in arrays:
-            yield absolute(name, network.infer(features), arrays[name], SOUND_TOLERANCE)
-    if "out_noise" in arrays:
-        source_noise = _tensor(arrays, "noise_sine")
-        source_noise = None if source_noise is None else source_noise[:, :, 0]
-        sound = network.infer(features, prior_noise, source_noise)
-        yield absolute("out_noise", sound, arrays["out_noise"], SOUND_TOLERANCE)
+    sounds = sorted(name for name in arrays if name.startswith("out"))
+    if not sounds:
+        raise ValueError(f"no sound to compare with among {', '.join(arrays)}")
+    for name in sounds:
+        if name.endswith("_noise"):
+            noise = _tensor(arrays, "noise_sine")
+            sound = network.infer(features, prior_noise, None if noise is None else noise[:, :, 0])
+        else:
+            sound = network.infer(features)
+        yield absolute(name, sound, arrays[name], SOUND_TOLERANCE)
 
 
 def _check_digests(
-    weights: Mapping[str, torch.Tensor], halves: Mapping[str, torch.Tensor], arrays: Arrays
+    known: Sequence[Mapping[str, torch.Tensor]], arrays: Arrays
 ) -> Iterable[Finding | Deviation]:
-    """Digests of the weights that the file holds: of all in the order of their names, or of one each."""
-    rounded = {name: tensor.float() for name, tensor in halves.items()}
-    known = set()
-    for tensors in (weights, halves, rounded):
+    """Digests that the file holds: of some tensors in the order of their names or their own, or of one."""
+    digests = set()
+    for tensors in known:
         parts = {name: tensor.numpy().tobytes() for name, tensor in tensors.items()}
-        known |= {hashlib.sha256(part).hexdigest() for part in parts.values()}
-        known.add(hashlib.sha256(b"".join(parts[name] for name in sorted(parts))).hexdigest())
-        known.add(hashlib.sha256(b"".join(parts.values())).hexdigest())
+        together = [b"".join(parts[name] for name in sorted(parts)), b"".join(parts.values())]
+        digests |= {hashlib.sha256(part).hexdigest() for part in [*parts.values(), *together]}
     for name, array in arrays.items():
         if array.dtype.kind == "U" and all(re.fullmatch("[0-9a-f]{64}", text) for text in array.flat):
-            if set(array.flat) <= known:
-                yield Finding(f"{name} (of the weights)", 0.0, 0.0)
+            if set(array.flat) <= digests:
+                yield Finding(name, 0.0, 0.0)
             else:
-                yield Deviation(name, "a digest of something else than the weights; the sound decides")
+                yield Deviation(name, "a digest of nothing that the rule makes; the sound decides")
 
 
 def _stored(path: Path) -> dict[str, Any]:

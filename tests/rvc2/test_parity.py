@@ -143,3 +143,11 @@ def test_a_wrong_sound_is_found(tmp_path: Path) -> None:
     (finding,) = findings_of(path)
     assert isinstance(finding, Finding)
     assert not finding.passed
+
+
+def test_a_file_without_a_sound_does_not_pass(tmp_path: Path) -> None:
+    network = saved_model(tmp_path, "small_v2_nof0_32k")
+    path = tmp_path / "data" / "infer_small_v2_nof0_32k.npz"
+    np.savez(path, **inputs(network, 20))
+    with pytest.raises(ValueError, match="no sound"):
+        findings_of(path)
