@@ -192,19 +192,37 @@ class Consent(_Json, frozen=True):
     reference: str = ""
 
 
-class TrainingRequest(_Json, frozen=True):
-    """Everything one training attempt needs to know."""
+class ImportSource(_Json, frozen=True):
+    """A voice that was trained elsewhere, in the files of the RVC community."""
+
+    model_uri: str
+    """Of the `.pth`."""
+    index_uri: str = ""
+    """Of the `.index`; empty for none."""
+
+
+class TrainingRequest(_Json, frozen=True, kw_only=True):
+    """Everything one training attempt needs to know. Exactly one of `dataset_uri` and `import_` is set."""
 
     voice: ObjectKey
     revision: str
-    dataset_uri: str
+    dataset_uri: str = ""
+    """Recordings to learn the voice from."""
+    import_: ImportSource | None = msgspec.field(default=None, name="import")
+    """A voice to take over; all that is said of training is then without effect."""
     artifact_uri: str
     """Prefix of the published voice, ends in `/`; checkpoints live below it in `checkpoints/`."""
     attempt: int = 1
     training: TrainingSettings = TrainingSettings()
     device: Device = Device.CPU
+    accelerators: Annotated[int, Meta(ge=1)] = 1
+    """How many cards the pod has; each gets a process, and they train together."""
     store: StoreSettings = StoreSettings()
     consent: Consent = Consent()
+
+    def __post_init__(self) -> None:
+        if bool(self.dataset_uri) == (self.import_ is not None):
+            raise ValueError("exactly one of datasetUri and import must be set")
 
 
 class Progress(_Json, frozen=True):

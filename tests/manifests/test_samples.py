@@ -39,6 +39,15 @@ def test_there_are_a_voice_a_file_and_a_folder() -> None:
     assert [conversion.spec.input.prefix is None for conversion in conversions()] == [True, False]
 
 
+def test_a_voice_can_be_brought_along() -> None:
+    stored = yaml.safe_load((SAMPLES / "import.yaml").read_text())
+    voice = VoiceModel.from_object(
+        stored | {"metadata": stored["metadata"] | {"namespace": "default", "uid": "1"}}
+    )
+    assert voice.spec.import_ is not None
+    assert all(uri.startswith(f"pvc://{CLAIM}/") for uri in (*voice.spec.source_uris, voice.spec.storage.uri))
+
+
 def test_everything_is_on_the_sample_claim() -> None:
     uris = [uri for voice in voices() for uri in (*voice.spec.source_uris, voice.spec.storage.uri)]
     for conversion in conversions():

@@ -46,6 +46,12 @@ RESERVED = voice_spec(
     storage={"uri": "oss://voices/", "serviceAccountName": "rrsa"},
     accelerator={"model": "P16EN", "computeClass": "gpu-hpn"},
 )
+IMPORTED = voice_spec(
+    dataset=None,
+    training={"epochs": 7, "baseModelsUri": "pvc://base-models/v1/"},
+    accelerator={"model": "P16EN"},
+    **{"import": {"modelUri": "pvc://downloads/alice.pth", "indexUri": "pvc://downloads/alice.index"}},
+)
 
 
 def voice(spec: Body) -> VoiceModel:
@@ -66,7 +72,9 @@ def manifests(spec: Body) -> list[Manifest]:
     ]
 
 
-@pytest.mark.parametrize(("name", "spec"), [("cpu", CPU), ("ppu", PPU), ("ppu-reserved", RESERVED)])
+@pytest.mark.parametrize(
+    ("name", "spec"), [("cpu", CPU), ("ppu", PPU), ("ppu-reserved", RESERVED), ("imported", IMPORTED)]
+)
 def test_manifests_are_as_agreed(name: str, spec: Body) -> None:
     path = GOLDEN / f"{name}.yaml"
     text = yaml.safe_dump_all(manifests(spec), sort_keys=False, width=110)

@@ -172,7 +172,6 @@ def test_the_old_revision_stays_usable_while_the_wanted_one_fails() -> None:
             {"serving": {"service": {"type": "LoadBalancer"}, "tokenSecretRef": {"name": "t"}}},
             "use ClusterIP",
         ),
-        ({"dataset": None, "import": {"modelUri": "pvc://voices/a.pth"}}, "use dataset"),
         ({"storage": {"uri": "pvc://voices/models"}}, "spec.storage"),
         ({"serving": {"minReplicas": 3}}, "spec.serving.minReplicas"),
     ],

@@ -1,4 +1,4 @@
-"""One training attempt, in order: published already? fetch, go on from a checkpoint, train, publish, sweep.
+"""One attempt at a voice, in order: published already? learn it or bring it, publish, sweep.
 
 Whatever an attempt leaves behind when it is killed, the next one can use: checkpoints are whole or absent, a
 voice is published once and its manifest last, and an attempt at a published revision changes nothing.
@@ -11,15 +11,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rvc.contract import Metric, Progress, Stage, TrainingRequest, TrainingResult
+from rvc.community.voice import import_voice
+from rvc.contract import ImportSource, Metric, Progress, Stage, TrainingRequest, TrainingResult
 from rvc.device import open_device
-from rvc.errors import ObjectExists
+from rvc.errors import ObjectExists, Terminated
+from rvc.parallel import joined
 from rvc.pod import event
-from rvc.store import open_store
-from rvc.train import train_voice
+from rvc.store import Store, open_store
+from rvc.train import help_to_train, train_voice
 from rvc.voice import VoiceManifest, find_published, publish_voice
 from rvc_trainer.checkpoints import StoreCheckpoints, sweep
-from rvc_trainer.inputs import fetch_base_models, fetch_dataset, naming_the_dataset
+from rvc_trainer.inputs import fetch_base_models, fetch_dataset, fetch_import, naming
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +32,7 @@ def run_attempt(
     on_progress: Callable[[Progress], None],
     stop: Callable[[], bool],
 ) -> TrainingResult:
-    """Train and publish the voice that `request` asks for; `scratch` is an empty folder of ours.
+    """Train or import, and publish the voice that `request` asks for; `scratch` is an empty folder of ours.
 
     Raises the errors of `rvc.errors`; `Terminated` when `stop` became true, after a checkpoint was saved.
     """
@@ -45,44 +47,116 @@ def run_attempt(
         sweep(store, all_checkpoints)
         return result
 
-    # 2. Without the accelerator that was asked for nothing else is worth the time.
+    # 2. The voice comes into a local folder: learnt from recordings, or from the files of another program.
+    voice = scratch / "voice"
+    if request.import_ is not None:
+        manifest = _bring(request, request.import_, voice, scratch, on_progress, stop)
+    else:
+        checkpoints = _checkpoints(request, store, all_checkpoints, scratch / "checkpoints")
+        manifest = _learn(request, voice, scratch, checkpoints, on_progress, stop)
+
+    # 3. Publish: the files, each verified, then the manifest.
+    digest, size = publish_voice(voice, store, prefix)
+    event(log, "voice published", uri=request.artifact_uri, digest=digest, bytes=size)
+
+    # 4. Nobody goes on from the checkpoints of a published voice.
+    sweep(store, all_checkpoints)
+    on_progress(Progress(stage=Stage.DONE, progress_percentage=100))
+    return result_of(request, manifest, digest, size)
+
+
+def _learn(
+    request: TrainingRequest,
+    voice: Path,
+    scratch: Path,
+    checkpoints: StoreCheckpoints,
+    on_progress: Callable[[Progress], None],
+    stop: Callable[[], bool],
+) -> VoiceManifest:
+    # 1. Without the accelerator that was asked for nothing else is worth the time.
     device = open_device(request.device)
 
-    # 3. Recordings and base models come to local files.
+    # 2. Recordings and base models come to local files.
     on_progress(Progress(stage=Stage.FETCHING))
     dataset = fetch_dataset(request, scratch / "dataset", stop)
     base_models = fetch_base_models(request, scratch / "base-models", stop)
 
-    # 4. Train, from the last whole checkpoint if there is one. After memory ran out an attempt has a smaller
-    #    batch, with which the checkpoints of a larger one are of no use.
-    (scratch / "checkpoints").mkdir()
-    batch = f"{all_checkpoints}batch-{request.training.batch_size}/"
-    with naming_the_dataset(request, dataset):
-        manifest = train_voice(
+    # 3. Train, from the last whole checkpoint if there is one; with several accelerators, together.
+    with naming({dataset: request.dataset_uri}), joined(device) as parallel:
+        return train_voice(
             dataset,
-            scratch / "voice",
+            voice,
             scratch / "work",
             request.training,
-            name=f"{request.voice.namespace}/{request.voice.name}",
+            name=_name(request),
             revision=request.revision,
             base_models=base_models,
             device=device,
             on_progress=on_progress,
-            checkpoints=StoreCheckpoints(
-                store, batch, scratch / "checkpoints", f"{request.artifact_uri}checkpoints/"
-            ),
+            checkpoints=checkpoints,
             stop=stop,
             consent=request.consent,
+            parallel=parallel,
         )
 
-    # 5. Publish: the files, each verified, then the manifest.
-    digest, size = publish_voice(scratch / "voice", store, prefix)
-    event(log, "voice published", uri=request.artifact_uri, digest=digest, bytes=size)
 
-    # 6. Nobody goes on from the checkpoints of a published voice.
-    sweep(store, all_checkpoints)
-    on_progress(Progress(stage=Stage.DONE, progress_percentage=100))
-    return result_of(request, manifest, digest, size)
+def help_attempt(request: TrainingRequest, scratch: Path) -> None:
+    """What the processes of the other accelerators do; the leading one is in `run_attempt` with this folder.
+
+    Raises the errors of `rvc.errors`.
+    """
+    device = open_device(request.device)
+    store, prefix = open_store(request.artifact_uri, request.store)
+    uri = request.training.base_models_uri
+    # Joined once the leading process has fetched everything.
+    with joined(device) as parallel:
+        help_to_train(
+            scratch / "dataset",
+            scratch / "work",
+            request.training,
+            base_models=scratch / "base-models" if uri else None,
+            device=device,
+            checkpoints=StoreCheckpoints(store, prefix, scratch, request.artifact_uri),
+            parallel=parallel,
+        )
+
+
+def _bring(
+    request: TrainingRequest,
+    source: ImportSource,
+    voice: Path,
+    scratch: Path,
+    on_progress: Callable[[Progress], None],
+    stop: Callable[[], bool],
+) -> VoiceManifest:
+    on_progress(Progress(stage=Stage.FETCHING))
+    files = fetch_import(source, request.store, scratch / "import")
+    if stop():
+        raise Terminated(f"ended while importing {source.model_uri}")
+    on_progress(Progress(stage=Stage.PREPARING, progress_percentage=50))
+    uris = (source.model_uri, source.index_uri)
+    with naming(dict(zip(files.paths, uris, strict=False))):
+        return import_voice(
+            files.model,
+            files.index,
+            voice,
+            name=_name(request),
+            revision=request.revision,
+            consent=request.consent,
+            origin={"modelUri": source.model_uri}
+            | ({"indexUri": source.index_uri} if source.index_uri else {}),
+        )
+
+
+def _checkpoints(request: TrainingRequest, store: Store, prefix: str, scratch: Path) -> StoreCheckpoints:
+    """Those of this batch size: after memory ran out a smaller one is tried, for which others are no use."""
+    scratch.mkdir()
+    batch = f"{prefix}batch-{request.training.batch_size}/"
+    return StoreCheckpoints(store, batch, scratch, f"{request.artifact_uri}checkpoints/")
+
+
+def _name(request: TrainingRequest) -> str:
+    return f"{request.voice.namespace}/{request.voice.name}"
 
 
 def result_of(request: TrainingRequest, manifest: VoiceManifest, digest: str, size: int) -> TrainingResult:

@@ -1,4 +1,4 @@
-"""What an attempt reads: recordings and base models, brought from their store into local folders.
+"""What an attempt reads: recordings and base models, or a voice, brought from their store into local folders.
 
 Only whole files arrive, and a file name stays what it was, because messages about a recording name it.
 """
@@ -6,12 +6,15 @@ Only whole files arrive, and a file name stays what it was, because messages abo
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
-from rvc.contract import StoreSettings, TrainingRequest
-from rvc.errors import InvalidConfiguration, InvalidDataset, ObjectNotFound, Terminated
+from rvc.community.index_file import MOST_BYTES as MOST_INDEX_BYTES
+from rvc.community.training_checkpoint import MOST_BYTES as MOST_CHECKPOINT_BYTES
+from rvc.contract import ImportSource, StoreSettings, TrainingRequest
+from rvc.errors import InvalidConfiguration, InvalidDataset, ObjectNotFound, RvcError, Terminated
 from rvc.pod import event
 from rvc.store import open_store
 
@@ -37,14 +40,37 @@ def fetch_dataset(request: TrainingRequest, folder: Path, stop: Callable[[], boo
     return folder
 
 
+@dataclass(frozen=True)
+class ImportedFiles:
+    """The files of a voice to take over, as local copies."""
+
+    model: Path
+    index: Path | None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Of all that there are."""
+        return (self.model,) if self.index is None else (self.model, self.index)
+
+
+def fetch_import(source: ImportSource, settings: StoreSettings, folder: Path) -> ImportedFiles:
+    """Copy a voice's files to `folder`; raises `InvalidConfiguration` for what is not there or too large."""
+    model = _fetch_file(source.model_uri, settings, folder / "model", MOST_CHECKPOINT_BYTES)
+    if not source.index_uri:
+        return ImportedFiles(model, None)
+    return ImportedFiles(model, _fetch_file(source.index_uri, settings, folder / "index", MOST_INDEX_BYTES))
+
+
 @contextmanager
-def naming_the_dataset(request: TrainingRequest, folder: Path) -> Iterator[None]:
-    """Let messages about the dataset name what the user knows, its URI, not the folder it was copied to."""
+def naming(uris: Mapping[Path, str]) -> Iterator[None]:
+    """Let messages name what the user knows, URIs, not the places that was copied to."""
     try:
         yield
-    except InvalidDataset as error:
-        message = str(error).replace(str(folder), request.dataset_uri)
-        raise InvalidDataset(message, reason=error.reason) from error
+    except RvcError as error:
+        message = str(error)
+        for path, uri in uris.items():
+            message = message.replace(str(path), uri)
+        raise type(error)(message, reason=error.reason) from error
 
 
 def fetch_base_models(request: TrainingRequest, folder: Path, stop: Callable[[], bool]) -> Path | None:
@@ -83,3 +109,27 @@ def fetch_folder(uri: str, settings: StoreSettings, folder: Path, stop: Callable
         files, size = files + 1, size + found.size
     event(log, "fetched", uri=uri, files=files, bytes=size)
     return files
+
+
+def _fetch_file(uri: str, settings: StoreSettings, folder: Path, most_bytes: int) -> Path:
+    """Copy one object into `folder` under its own name."""
+    try:
+        store, key = open_store(uri, settings)
+        found = store.stat(key)
+        if found is None:
+            raise ObjectNotFound("no such file")
+        if found.size > most_bytes:
+            raise InvalidConfiguration(
+                f"{uri} has {found.size} bytes; no file of an RVC voice has more than {most_bytes}",
+                reason="ImportTooLarge",
+            )
+        path = folder / PurePosixPath(key).name
+        folder.mkdir(parents=True)
+        store.download(key, path)
+    except ObjectNotFound as error:
+        raise InvalidConfiguration(
+            f"{uri} is not there ({error}); correct spec.import or put the file there under a new name",
+            reason="ImportNotFound",
+        ) from error
+    event(log, "fetched", uri=uri, bytes=found.size)
+    return path

@@ -27,9 +27,10 @@ class Import(SpecStruct, frozen=True):
     """A voice that was trained elsewhere."""
 
     model_uri: Uri
-    """The model file of the RVC community's format (.pth)."""
+    """The model file of the RVC community's format (.pth), as the original program, Applio and others write
+    it, e.g. pvc://claim/downloads/alice.pth. A file that wants anything executed is refused."""
     index_uri: Uri | None = None
-    """Its retrieval index (.index); without one, indexRatePercent has no effect."""
+    """Its retrieval index (.index, mostly called added_...); without one, indexRatePercent has no effect."""
 
     names_a_model = file("modelUri")
     names_an_index = file("indexUri")

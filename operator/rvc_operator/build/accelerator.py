@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from rvc_operator.api.rules import InvalidSpec
-from rvc_operator.api.voicemodel import VoiceModelSpec
+from rvc_operator.api.voicemodel import CPU_MODEL, VoiceModelSpec
 from rvc_operator.config import Accelerator, Config
 
 COMPUTE_CLASS_LABEL = "alibabacloud.com/compute-class"
@@ -39,6 +39,11 @@ def accelerator_of(spec: VoiceModelSpec, config: Config) -> Accelerator:
         _for_reserved_nodes(entry, labels),
         resource_name=wanted.resource_name or entry.resource_name,
     )
+
+
+def trainer_accelerator(spec: VoiceModelSpec, config: Config) -> Accelerator:
+    """The same for the pods that bring the voice about; an import computes nothing and waits for no card."""
+    return accelerator_of(spec, config) if spec.import_ is None else config.accelerators[CPU_MODEL]
 
 
 def _for_reserved_nodes(entry: Accelerator, labels: Mapping[str, str]) -> Accelerator:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from rvc import contract
 from rvc_operator.api import names
 from rvc_operator.api.rules import to_object
-from rvc_operator.api.sources import Dataset
-from rvc_operator.api.voicemodel import VoiceModel
+from rvc_operator.api.voicemodel import VoiceModel, VoiceModelSpec
 from rvc_operator.config import Accelerator, Config
 
 from . import pod
-from .accelerator import accelerator_of
+from .accelerator import trainer_accelerator
 from .pod import Manifest
 
 GRACE_SECONDS = 120
@@ -18,37 +17,51 @@ GRACE_SECONDS = 120
 
 
 def training_request(
-    voice: VoiceModel, dataset: Dataset, revision: str, attempt: int, batch_size: int, device: contract.Device
+    voice: VoiceModel, revision: str, attempt: int, batch_size: int, device: contract.Device
 ) -> contract.TrainingRequest:
     """What the trainer is told; `batch_size` may be smaller than the spec's after memory ran out."""
     spec, name = voice.spec, contract.ObjectKey(voice.metadata.namespace, voice.metadata.name)
-    training = spec.training
     return contract.TrainingRequest(
         voice=name,
         revision=revision,
-        dataset_uri=dataset.uri,
+        dataset_uri=spec.dataset.uri if spec.dataset is not None else "",
+        import_=_import_source(spec),
         artifact_uri=names.artifact_uri(spec.storage.uri, name.namespace, name.name, revision),
         attempt=attempt,
-        training=contract.TrainingSettings(
-            architecture=training.architecture,
-            sample_rate_hertz=training.sample_rate_hertz,
-            content_encoder=training.content_encoder,
-            pitch_method=training.pitch_method,
-            epochs=training.epochs,
-            batch_size=batch_size,
-            save_every_epochs=training.save_every_epochs,
-            seed=training.seed,
-            precision=training.precision,
-            multi_speaker=training.multi_speaker,
-            early_stopping_epochs=training.early_stopping_epochs,
-            gradient_checkpointing=training.gradient_checkpointing,
-            tensor_board=training.tensor_board,
-            base_models_uri=training.base_models_uri or "",
-        ),
+        training=_training_settings(spec, batch_size),
         device=device,
+        accelerators=1 if device is contract.Device.CPU else spec.accelerator.count,
         store=store_settings(voice),
         consent=contract.Consent(**to_object(spec.consent)),
     )
+
+
+def _training_settings(spec: VoiceModelSpec, batch_size: int) -> contract.TrainingSettings:
+    if spec.import_ is not None:
+        return contract.TrainingSettings()
+    training = spec.training
+    return contract.TrainingSettings(
+        architecture=training.architecture,
+        sample_rate_hertz=training.sample_rate_hertz,
+        content_encoder=training.content_encoder,
+        pitch_method=training.pitch_method,
+        epochs=training.epochs,
+        batch_size=batch_size,
+        save_every_epochs=training.save_every_epochs,
+        seed=training.seed,
+        precision=training.precision,
+        multi_speaker=training.multi_speaker,
+        early_stopping_epochs=training.early_stopping_epochs,
+        gradient_checkpointing=training.gradient_checkpointing,
+        tensor_board=training.tensor_board,
+        base_models_uri=training.base_models_uri or "",
+    )
+
+
+def _import_source(spec: VoiceModelSpec) -> contract.ImportSource | None:
+    if spec.import_ is None:
+        return None
+    return contract.ImportSource(spec.import_.model_uri, spec.import_.index_uri or "")
 
 
 def store_settings(voice: VoiceModel) -> contract.StoreSettings:
@@ -59,10 +72,8 @@ def store_settings(voice: VoiceModel) -> contract.StoreSettings:
 
 def training_job(voice: VoiceModel, config: Config, revision: str, attempt: int, batch_size: int) -> Manifest:
     """Manifest of an attempt at `revision`; raises InvalidSpec for an unknown accelerator."""
-    dataset = voice.spec.dataset
-    assert dataset is not None, "only voices with a dataset are trained"
-    accelerator = accelerator_of(voice.spec, config)
-    request = training_request(voice, dataset, revision, attempt, batch_size, accelerator.device)
+    accelerator = trainer_accelerator(voice.spec, config)
+    request = training_request(voice, revision, attempt, batch_size, accelerator.device)
     labels = names.labels(voice.metadata.name, names.Component.TRAINER) | {names.REVISION_LABEL: revision}
     queue = {names.QUEUE_LABEL: voice.spec.queue_name} if voice.spec.queue_name else {}
     return {

@@ -10,7 +10,7 @@ from rvc_operator.api.common import ConditionStatus, Failure, Metric
 from rvc_operator.api.conditions import MESSAGE_LIMIT, Verdict, shorten
 from rvc_operator.api.objects import Pod
 from rvc_operator.api.reasons import Outcome, Reason
-from rvc_operator.api.voicemodel import Artifact, TrainingStatus
+from rvc_operator.api.voicemodel import CPU_MODEL, Artifact, TrainingStatus
 
 from .attempt import Ended
 from .retry import retry_time, seconds_until
@@ -98,14 +98,16 @@ def given_up(status: TrainingStatus) -> Verdict:
 
 def with_gpu_time(step: Step, status: TrainingStatus, pod: Pod | None) -> TrainingStatus:
     """Add the time that the attempt held its GPUs; a pod that is gone held them for an unknown time."""
-    accelerator = step.config.accelerators.get(step.voice.spec.accelerator.model)
+    spec = step.voice.spec
+    model = spec.accelerator.model if spec.import_ is None else CPU_MODEL
+    accelerator = step.config.accelerators.get(model)
     container = pod.container(names.TRAINER_CONTAINER) if pod is not None else None
     ended = container.state.terminated if container is not None else None
     if accelerator is None or accelerator.device is contract.Device.CPU or ended is None:
         return status
     if ended.started_at is None or ended.finished_at is None:
         return status
-    seconds = (ended.finished_at - ended.started_at).total_seconds() * step.voice.spec.accelerator.count
+    seconds = (ended.finished_at - ended.started_at).total_seconds() * spec.accelerator.count
     return replace(status, gpu_seconds=status.gpu_seconds + max(0, round(seconds)))
 
 

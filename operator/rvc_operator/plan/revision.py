@@ -7,6 +7,7 @@ nobody's voice.
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -17,7 +18,16 @@ DIGITS = 10
 
 
 def training_revision(spec: VoiceModelSpec) -> str:
-    """First hex digits of sha256 over the canonical JSON of what shapes the voice."""
+    """First hex digits of sha256 over the canonical JSON of what shapes the voice.
+
+    How voices are learnt does not shape one that was learnt elsewhere.
+    """
+    shaping = _learning(spec) if spec.import_ is None else {"import": spec.import_}
+    canonical = msgspec.json.encode(shaping, order="sorted")
+    return hashlib.sha256(canonical).hexdigest()[:DIGITS]
+
+
+def _learning(spec: VoiceModelSpec) -> dict[str, Any]:
     default = Training()
     training = replace(
         spec.training,
@@ -27,5 +37,4 @@ def training_revision(spec: VoiceModelSpec) -> str:
         tensor_board=default.tensor_board,
         pending_deadline_seconds=default.pending_deadline_seconds,
     )
-    canonical = msgspec.json.encode({"dataset": spec.dataset, "training": training}, order="sorted")
-    return hashlib.sha256(canonical).hexdigest()[:DIGITS]
+    return {"dataset": spec.dataset, "training": training}

@@ -94,7 +94,7 @@ def _between_attempts(step: Step, status: TrainingStatus) -> TrainingPlan:
         start_time=status.start_time or step.now,
         stage=None,
         estimated_remaining_seconds=None,
-        total_epochs=step.voice.spec.training.epochs,
+        total_epochs=step.voice.spec.training.epochs if step.voice.spec.import_ is None else 0,
     )
     verdict = trained(ConditionStatus.UNKNOWN, Reason.PENDING, f"attempt {attempt}: Job {name} is created")
     # Also created when one of that name is there: the runtime then makes sure that it is ours.

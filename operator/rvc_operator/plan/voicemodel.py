@@ -66,8 +66,6 @@ def _check_what_this_release_can(voice: VoiceModel, config: Config) -> None:
     """Refuse what the API allows and this release does not have yet, rather than to do something else
     silently."""
     spec = voice.spec
-    if spec.import_ is not None:
-        raise InvalidSpec("importing comes with a later release; use dataset", "spec.import")
     if spec.deletion_policy is DeletionPolicy.DELETE:
         raise InvalidSpec("Delete comes with a later release; use Retain", "spec.deletionPolicy")
     if spec.serving.service.type is ServiceType.LOAD_BALANCER:
