@@ -17,9 +17,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from rvc.light.geometry import Geometry
+
 RESOLUTIONS = 2
 """The longest windows of the spectral loss are looked at."""
 CROP_FRAMES = 60
+CROP_HERTZ = 8000
 """Of each spectrogram, at a random place, to keep steps short."""
 _WIDTHS = (1, 16, 32, 32, 32)
 _SLOPE = 0.1
@@ -64,8 +67,10 @@ class Discriminator(nn.Module):
 class Adversary(nn.Module):
     """A discriminator for each resolution."""
 
-    def __init__(self) -> None:
+    def __init__(self, geometry: Geometry) -> None:
         super().__init__()
+        windows = [window for window, _ in geometry.loss_windows[:RESOLUTIONS]]
+        self._crop_bins = [window * CROP_HERTZ // geometry.sample_rate_hertz + 1 for window in windows]
         self.discriminators = nn.ModuleList(Discriminator() for _ in range(RESOLUTIONS))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -81,10 +86,11 @@ class Adversary(nn.Module):
         what `synthesized` was computed from: ask for them separately.
         """
         discriminator, adversarial, matching = torch.zeros(3, device=recorded[0].device).unbind()
-        for judge, ours, theirs in zip(self.discriminators, synthesized, recorded, strict=True):
-            crop = _random_crop(ours.shape[-1], generator)
-            truth, truth_seen = judge(theirs[..., crop])
-            opinion, seen = judge(ours[..., crop])
+        pairs = zip(self.discriminators, self._crop_bins, synthesized, recorded, strict=True)
+        for judge, crop_bins, ours, theirs in pairs:
+            crop = _random_crop(ours.shape, crop_bins, generator)
+            truth, truth_seen = judge(theirs[crop])
+            opinion, seen = judge(ours[crop])
             discriminator = discriminator + (truth - 1).square().mean() + opinion.square().mean()
             adversarial = adversarial + (opinion - 1).square().mean()
             for synthesized_map, recorded_map in zip(seen, truth_seen, strict=True):
@@ -92,9 +98,15 @@ class Adversary(nn.Module):
         return Verdict(discriminator, adversarial, matching / RESOLUTIONS)
 
 
-def _random_crop(frames: int, generator: torch.Generator) -> slice:
-    start = int(torch.randint(max(0, frames - CROP_FRAMES) + 1, (), generator=generator))
-    return slice(start, start + CROP_FRAMES)
+def _random_crop(shape: torch.Size, bins: int, generator: torch.Generator) -> tuple[slice, slice, slice]:
+    first_frame = _draw(shape[2] - CROP_FRAMES, generator)
+    # Every other one from 0 Hz on, where most of speech is.
+    first_bin = _draw(1, generator) * _draw(shape[1] - bins, generator)
+    return slice(None), slice(first_bin, first_bin + bins), slice(first_frame, first_frame + CROP_FRAMES)
+
+
+def _draw(highest: int, generator: torch.Generator) -> int:
+    return int(torch.randint(max(0, highest) + 1, (), generator=generator))
 
 
 def _relative_distance(ours: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:

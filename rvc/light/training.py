@@ -54,7 +54,7 @@ class LightTraining:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             network = Network(dataset.content.shape[1], self._geometry)
-            self._adversary = Adversary().to(device)
+            self._adversary = Adversary(self._geometry).to(device)
         _start_at_mean_spectrum(network, dataset, self._geometry)
         self._network = network.to(device)
         self._average = copy.deepcopy(self._network).requires_grad_(False)
