@@ -28,7 +28,8 @@ _DEFAULT_F0_HERTZ = 180.0
 _FILTER_BLOCK_SAMPLES = 1 << 18
 _FILTER_MARGIN_SAMPLES = 18
 """Three times the filter's length, as scipy's `filtfilt` has it."""
-_HIGHEST_PEAK = 0.95
+HIGHEST_PEAK = 0.95
+"""Of what is analysed, and of a loudness that is imposed."""
 
 
 def frame_levels(audio: Floats, first_frame: int, frames: int) -> Floats:
@@ -50,9 +51,14 @@ def loud_level(levels: Floats) -> float:
     return float(np.percentile(levels, _LOUD_PERCENTILE))
 
 
+def quietest_speech(levels: Floats) -> float:
+    """What speech in a recording of these levels exceeds, 35 dB below the loud frames; below it is room."""
+    return loud_level(levels) - _ACTIVE_RANGE_DECIBELS
+
+
 def active_frames(levels: Floats) -> NDArray[np.bool_]:
-    """Frames loud enough to be speech rather than room: at most 35 dB below the loud ones."""
-    return levels > loud_level(levels) - _ACTIVE_RANGE_DECIBELS
+    """Frames loud enough to be speech rather than room."""
+    return levels > quietest_speech(levels)
 
 
 def level_gain(levels: Floats) -> float:
@@ -161,9 +167,9 @@ def limit_peak(audio: Floats) -> None:
         audio[start : start + _FILTER_BLOCK_SAMPLES] for start in range(0, len(audio), _FILTER_BLOCK_SAMPLES)
     ]
     loudest = max(float(np.abs(block).max()) for block in blocks)
-    if loudest > _HIGHEST_PEAK:
+    if loudest > HIGHEST_PEAK:
         for block in blocks:
-            block /= np.float32(loudest / _HIGHEST_PEAK)
+            block /= np.float32(loudest / HIGHEST_PEAK)
 
 
 def mirrored(positions: NDArray[np.int64], samples: int) -> NDArray[np.int64]:

@@ -23,6 +23,7 @@ from rvc.pitch import PitchExtractor
 from rvc.pitch.transpose import automatic_transpose
 from rvc.signal import (
     ANALYSIS_HOP,
+    HIGHEST_PEAK,
     Floats,
     Moments,
     MomentsOfRows,
@@ -38,8 +39,6 @@ from rvc.signal import (
 )
 
 _BLOCK_FRAMES = 2000
-_HIGHEST_PEAK = 0.95
-"""Of a source whose loudness is imposed on the sound; that of a louder one is turned down."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +197,7 @@ def _bring_to_speech_level(audio: Floats) -> float:
         block = audio[start : start + _BLOCK_FRAMES * ANALYSIS_HOP]
         peak = max(peak, float(np.abs(block).max()))
         block *= np.float32(gain)
-    return min(1.0, _HIGHEST_PEAK / peak) / gain if peak else 1.0
+    return min(1.0, HIGHEST_PEAK / peak) / gain if peak else 1.0
 
 
 def _levels(audio: Floats) -> Floats:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rvc.architectures import FRAMES_PER_ROW, FRAMES_PER_SECOND, Architecture, Synthesizer, Window
 from rvc.errors import ArtifactCorrupt
@@ -87,7 +88,6 @@ class VoiceTiles:
 
     def synthesize(self, source: Source, settings: TileSettings) -> Iterator[Floats]:
         """The whole recording in the voice, [frames * rate / 100] samples in consecutive blocks."""
-        moments, loudness = self.source_moments(source), self.loudness(source)
         phase = self.synthesizer.excitation_phase(source.f0_hertz, source.voiced)
         hop = self.sample_rate_hertz // FRAMES_PER_SECOND
         begin, end = source.inside.start, source.inside.stop
@@ -95,24 +95,45 @@ class VoiceTiles:
         for start in range(begin, end, self.synthesizer.tile_frames):
             own_end = min(start + self.synthesizer.tile_frames, end)
             heard_end = min(own_end + self.synthesizer.overlap_frames, end)
-            first = max(0, start - self.synthesizer.context_frames)
-            last = min(len(phase), heard_end + self.synthesizer.context_frames)
-            window = Window(
-                first_frame=first,
-                content=self.window_content(source, first, last, moments, settings),
-                f0_hertz=source.f0_hertz[first:last],
-                voiced=source.voiced[first:last],
-                phase_cycles=phase[first:last],
-                loudness=loudness[first:last],
-                speaker_id=settings.speaker_id,
-                seed=_NOISE_SEED,
-                formant_ratio=settings.formant_ratio,
-            )
-            sound = self.synthesizer.synthesize(window)[(start - first) * hop : (heard_end - first) * hop]
-            sound = cross_faded(faded, sound)
+            sound = cross_faded(faded, self.tile(source, settings, phase, start, heard_end))
             own = (own_end - start) * hop
             yield sound[:own]
             faded = sound[own:]
+
+    def tile(
+        self,
+        source: Source,
+        settings: TileSettings,
+        phase_cycles: NDArray[np.float64],
+        start: int,
+        end: int,
+        place: int = 0,
+    ) -> Floats:
+        """Sound of the source's frames [start, end), [(end - start) * rate / 100] samples.
+
+        Args:
+            source: a recording, or the part of one that begins at its frame `place`.
+            settings: what a person asked for.
+            phase_cycles: [all frames], of the excitation.
+            start: counted in the source's frames, padding included.
+            end: likewise.
+            place: where noise is drawn, in frames.
+        """
+        first = max(0, start - self.synthesizer.context_frames)
+        last = min(len(phase_cycles), end + self.synthesizer.context_frames)
+        window = Window(
+            first_frame=place + first,
+            content=self.window_content(source, first, last, self.source_moments(source), settings),
+            f0_hertz=source.f0_hertz[first:last],
+            voiced=source.voiced[first:last],
+            phase_cycles=phase_cycles[first:last],
+            loudness=self.loudness(source, first, last),
+            speaker_id=settings.speaker_id,
+            seed=_NOISE_SEED,
+            formant_ratio=settings.formant_ratio,
+        )
+        hop = self.sample_rate_hertz // FRAMES_PER_SECOND
+        return self.synthesizer.synthesize(window)[(start - first) * hop : (end - first) * hop]
 
     def source_moments(self, source: Source) -> Moments | None:
         """What the source's content is standardized by; None where it is used as it is."""
@@ -120,13 +141,13 @@ class VoiceTiles:
             return None
         return source.content_moments.shrunk(self.content_moments, _PRIOR_CONTENT_ROWS)
 
-    def loudness(self, source: Source) -> Floats:
-        """[all frames], by the source's own mean and the voice's spread."""
+    def loudness(self, source: Source, first: int, last: int) -> Floats:
+        """Of the frames [first, last), by the source's own mean and the voice's spread."""
         if self.level_moments is None:
-            return source.levels
+            return source.levels[first:last]
         spread = Moments(0, source.level_moments.mean, self.level_moments.deviation)
         level = source.level_moments.shrunk(spread, _PRIOR_LEVEL_FRAMES)
-        return level.standardize(source.levels[:, None])[:, 0]
+        return level.standardize(source.levels[first:last, None])[:, 0]
 
     def window_content(
         self, source: Source, first: int, last: int, moments: Moments | None, settings: TileSettings
