@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,37 +128,41 @@ class Epochs:
 
     def _end_epoch(self, number: int) -> None:
         losses = self._losses.end_epoch(number)
-        if self._judgement is None:
-            return
         saves = number % self._settings.save_every_epochs == 0 or number == self._settings.epochs
-        voice = self._run.export() if saves else None
-        figures = self._judgement.figures(self._run) if saves else {}
-        epoch = Epoch(number, losses, figures)
-        _require_finite(figures, number)
-        self._course.add(epoch, voice)
-        self._judgement.journal.epoch(epoch)
-        log.info("epoch %d of %d: %s", number, self._settings.epochs, losses | figures)
-        if voice is not None:
-            self._course.add_sample(self._judgement.sample(voice, self._run.hyperparameters, self._device))
-            self._judgement.journal.checkpoint(self._course)
+        if self._judgement is not None:
+            self._tell(Epoch(number, losses, {}), self._judgement, saves)
+        if saves:
             self._save()
+
+    def _tell(self, epoch: Epoch, judgement: Judgement, saves: bool) -> None:
+        voice = self._run.export() if saves else None
+        if saves:
+            epoch = replace(epoch, validation=judgement.figures(self._run))
+            _require_finite(epoch.validation, epoch.number)
+        self._course.add(epoch, voice)
+        judgement.journal.epoch(epoch)
+        log.info("epoch %d of %d: %s", epoch.number, self._settings.epochs, epoch.losses | epoch.validation)
+        if voice is not None:
+            self._course.add_sample(judgement.sample(voice, self._run.hyperparameters, self._device))
+            judgement.journal.checkpoint(self._course)
 
     def _save(self) -> None:
         epochs_done = self._run.steps_done // self._run.steps_per_epoch
         self._losses.require_finite(epochs_done + 1)
-        if not self._parallel.leads:
-            return
-        path = self._interruption.scratch / "training.checkpoint"
-        checkpoint = Checkpoint(
-            self._interruption.identity,
-            epochs_done,
-            self._run.state_dict(),
-            self._losses.state_dict(),
-            self._course.state_dict(),
-        )
-        write_checkpoint(checkpoint, path)
-        self._interruption.checkpoints.save(path, epochs_done)
-        path.unlink()
+        if self._parallel.leads:
+            path = self._interruption.scratch / "training.checkpoint"
+            checkpoint = Checkpoint(
+                self._interruption.identity,
+                epochs_done,
+                self._run.state_dict(),
+                self._losses.state_dict(),
+                self._course.state_dict(),
+            )
+            write_checkpoint(checkpoint, path)
+            self._interruption.checkpoints.save(path, epochs_done)
+            path.unlink()
+        # Were another process to end now, whoever started them might end this one, too.
+        self._parallel.wait()
 
 
 class EpochLosses:

@@ -11,7 +11,8 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -28,6 +29,7 @@ from rvc.errors import InvalidConfiguration, RvcError, Terminated
 from rvc.exit_codes import exit_code
 from rvc.pod import PORT_VARIABLE, event, limit_threads, log_as_json
 from rvc_trainer.outcome import failure, write_termination_message
+from rvc_trainer.ranks import RANK_VARIABLE, SCRATCH_VARIABLE, run_ranks
 from rvc_trainer.server import ProgressBoard, ProgressServer
 
 log = logging.getLogger("rvc_trainer")
@@ -63,17 +65,59 @@ def attempt(environment: Mapping[str, str], stop: threading.Event) -> TrainingRe
 
     from rvc_trainer.attempt import run_attempt  # imports torch, which reads the number of threads
 
+    with _scratch(environment) as scratch:
+        return run_attempt(request, scratch, board.update, stop.is_set)
+
+
+def _help(environment: Mapping[str, str]) -> None:
+    """Take part in the training of the leading process; what there is to say it says."""
+    request = read_request(environment)
+
+    from rvc_trainer.attempt import help_attempt  # imports torch
+
+    help_attempt(request, Path(environment[SCRATCH_VARIABLE]))
+
+
+@contextmanager
+def _scratch(environment: Mapping[str, str]) -> Iterator[Path]:
+    """An empty folder, that of all processes if there are several."""
+    if SCRATCH_VARIABLE in environment:
+        yield Path(environment[SCRATCH_VARIABLE])
+        return
     with tempfile.TemporaryDirectory(prefix="rvc-trainer-") as scratch:
-        return run_attempt(request, Path(scratch), board.update, stop.is_set)
+        yield Path(scratch)
 
 
-def main() -> ExitCode:
-    """Run one attempt; the return value is the exit code."""
+def _processes(environment: Mapping[str, str]) -> int:
+    """How many to start; none beside this one where they are started, or nobody can tell."""
+    if RANK_VARIABLE in environment:
+        return 1
+    try:
+        return read_request(environment).accelerators
+    except InvalidConfiguration:
+        return 1
+
+
+def main() -> int:
+    """Run one attempt, in one process or in several; the return value is the exit code."""
     log_as_json("rvc_trainer")
+    message = Path(os.environ.get(TERMINATION_MESSAGE_PATH_VARIABLE, TERMINATION_MESSAGE_PATH))
+    if (processes := _processes(os.environ)) == 1:
+        return run(message)
+    with tempfile.TemporaryDirectory(prefix="rvc-trainer-") as scratch:
+        command = [sys.executable, "-m", "rvc_trainer"]
+        return run_ranks(command, processes, Path(scratch), message, os.environ)
+
+
+def run(message: Path) -> ExitCode:
+    """Run the attempt in this process, or help the leading one; returns the exit code."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
+        if os.environ.get(RANK_VARIABLE, "0") != "0":
+            _help(os.environ)
+            return ExitCode.DONE
         result, code = attempt(os.environ, stop), ExitCode.DONE
         event(log, "attempt done", result=msgspec.to_builtins(result))
     except Exception as error:
@@ -85,11 +129,10 @@ def main() -> ExitCode:
             extra={"fields": {"reason": result.reason, "exitCode": int(code)}},
             exc_info=None if expected else error,
         )
-    path = Path(os.environ.get(TERMINATION_MESSAGE_PATH_VARIABLE, TERMINATION_MESSAGE_PATH))
     try:
-        write_termination_message(result, path)
+        write_termination_message(result, message)
     except OSError as error:
-        event(log, "no termination message", level=logging.WARNING, path=path, error=error)
+        event(log, "no termination message", level=logging.WARNING, path=message, error=error)
     return code
 
 

@@ -1,0 +1,108 @@
+"""Trainings that are killed in the middle of an epoch, as processes: they go on to the same end."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+from tensorboardX.proto.event_pb2 import Event
+
+from rvc.contract import Architecture
+from tests.fixtures.programs import REPOSITORY
+from tests.train.attempt import ENDS, EPOCHS
+
+MODULE = "tests.train.attempt"
+CODES = {"SIGTERM": 143, "SIGKILL": -9, "OutOfMemory": 14}
+
+
+def attempt(folder: Path, architecture: str, *options: str, ranks: int = 1) -> int:
+    """Run an attempt to its end; the exit code."""
+    folder.mkdir(exist_ok=True)
+    launcher = []
+    if ranks > 1:
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+    command = [sys.executable, *launcher, "-m", MODULE, architecture, str(folder), *options]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, env=environment, check=False, timeout=300).returncode
+
+
+@pytest.fixture(scope="module", params=list(Architecture))
+def uninterrupted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / request.param
+    assert attempt(folder, request.param) == 0
+    return folder
+
+
+def epochs(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / "voice" / "losses.jsonl").read_text().splitlines()]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Files of the voice, but for event files, which tell when they were written."""
+    files = (folder / "voice").iterdir()
+    return {path.name: path.read_bytes() for path in files if "tfevents" not in path.name}
+
+
+def scalars(folder: Path) -> list[tuple[str, int, float]]:
+    """What TensorBoard would show."""
+    (path,) = (folder / "voice").glob("events.out.tfevents.*")
+    content, found = path.read_bytes(), []
+    while content:
+        size = int.from_bytes(content[:8], "little")
+        event, content = Event.FromString(content[12 : 12 + size]), content[12 + size + 4 :]
+        found += [(value.tag, event.step, value.simple_value) for value in event.summary.value]
+    return found
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_killed_training_goes_on_to_the_same_end(uninterrupted: Path, tmp_path: Path, end: str) -> None:
+    folder = tmp_path / uninterrupted.name
+    assert attempt(folder, uninterrupted.name, "--end", end) == CODES[end]
+    assert not (folder / "voice" / "voice.safetensors").exists()
+    assert attempt(folder, uninterrupted.name) == 0
+    assert len(epochs(folder)) == EPOCHS
+    assert contents(folder) == contents(uninterrupted)
+    assert scalars(folder) == scalars(uninterrupted)
+
+
+def test_an_attempt_elsewhere_tells_the_same_story(uninterrupted: Path, tmp_path: Path) -> None:
+    folder = tmp_path / uninterrupted.name
+    assert attempt(folder, uninterrupted.name, "--end", "SIGTERM") == 143
+    for path in (folder / "voice").iterdir():
+        path.unlink()
+    assert attempt(folder, uninterrupted.name) == 0
+    assert contents(folder) == contents(uninterrupted)
+    assert scalars(folder) == scalars(uninterrupted)
+
+
+def test_there_is_something_to_see_and_hear(uninterrupted: Path) -> None:
+    names = set(contents(uninterrupted))
+    assert {"losses.png", "spectrogram.png", "losses.jsonl", f"sample-epoch-{EPOCHS:06d}.wav"} <= names
+    tags = {tag for tag, _, _ in scalars(uninterrupted)}
+    assert {"losses/mel", "validation/validation"} <= tags
+    assert {step for _, step, _ in scalars(uninterrupted)} == set(range(1, EPOCHS + 1))
+
+
+def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert attempt(one, Architecture.RVC2) == 0
+    assert attempt(two, Architecture.RVC2, ranks=2) == 0
+    for single, joint in zip(epochs(one), epochs(two), strict=True):
+        for group in ("losses", "validation"):
+            assert joint[group] == pytest.approx(single[group], rel=1e-3)
+    ours, theirs = (load_file(folder / "voice" / "voice.safetensors") for folder in (one, two))
+    assert max(abs(ours[name] - theirs[name]).max() for name in ours) < 1e-3
+
+
+def test_processes_are_stopped_and_go_on_together(uninterrupted: Path, tmp_path: Path) -> None:
+    if uninterrupted.name != Architecture.RVC2:
+        pytest.skip("trains in one process")
+    folder = tmp_path / "two"
+    assert attempt(folder, Architecture.RVC2, "--end", "SIGTERM", ranks=2) != 0
+    assert len(list((folder / "checkpoints").glob("epoch-00000001-*"))) == 2, "at its end, and when stopped"
+    assert attempt(folder, Architecture.RVC2, ranks=2) == 0
+    for single, joint in zip(epochs(uninterrupted), epochs(folder), strict=True):
+        assert joint["losses"] == pytest.approx(single["losses"], rel=1e-3)
