@@ -103,6 +103,7 @@ def test_a_file_that_cannot_be_used_is_the_end() -> None:
         (import_spec() | {"accelerator": {"model": "CPU"}}, True),
         (import_spec({"modelUri": "pvc://voices/downloads/alice2.pth"}), False),
         (import_spec(FILES | {"indexUri": "pvc://voices/downloads/alice.index"}), False),
+        (import_spec(FILES | {"revision": "2"}), False),
         (voice_spec(), False),
     ],
 )

@@ -128,7 +128,8 @@ def _fetch_file(uri: str, settings: StoreSettings, folder: Path, most_bytes: int
         store.download(key, path)
     except ObjectNotFound as error:
         raise InvalidConfiguration(
-            f"{uri} is not there ({error}); correct spec.import or put the file there under a new name",
+            f"{uri} is not there ({error}); correct spec.import, or put the file there and change "
+            "spec.import.revision",
             reason="ImportNotFound",
         ) from error
     event(log, "fetched", uri=uri, bytes=found.size)

@@ -31,6 +31,8 @@ class Import(SpecStruct, frozen=True):
     it, e.g. pvc://claim/downloads/alice.pth. A file that wants anything executed is refused."""
     index_uri: Uri | None = None
     """Its retrieval index (.index, mostly called added_...); without one, indexRatePercent has no effect."""
+    revision: Annotated[str, Meta(max_length=63)] | None = None
+    """Any word; changing it says that the files behind the same URIs are other ones, and imports again."""
 
     names_a_model = file("modelUri")
     names_an_index = file("indexUri")
