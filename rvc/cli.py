@@ -33,6 +33,7 @@ from rvc.exit_codes import exit_code
 from rvc.pod import limit_threads
 from rvc.store.failures import from_os_error
 
+_TRAINING = "rvc.cli_training"
 _VOICES = "rvc.cli_voices"
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -77,6 +78,7 @@ def _parser() -> _Parser:
     parser.set_defaults(module="rvc.cli_commands")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     _add_train(commands.add_parser("train", help="learn a voice from a folder of recordings"))
+    _add_inspect(commands.add_parser("inspect", help="say what recordings are good for"))
     _add_convert(commands.add_parser("convert", help="speak recordings with a voice"))
     info = commands.add_parser("info", help="what a voice is and what it learnt from")
     info.set_defaults(run="info", module=_VOICES)
@@ -162,8 +164,8 @@ def _add_add_base(parser: argparse.ArgumentParser) -> None:
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
     defaults = TrainingSettings(architecture=Architecture.LIGHT, epochs=20, batch_size=16)
-    parser.set_defaults(run="train")
-    parser.add_argument("dataset", type=Path, help="folder of recordings of one speaker, with its subfolders")
+    parser.set_defaults(run="train", module=_TRAINING)
+    _add_dataset(parser)
     parser.add_argument("voice", type=Path, help="folder to write the voice to")
     parser.add_argument("--name", help="name of the voice (the folder's)")
     parser.add_argument("--work", type=Path, help="folder for features and checkpoints (VOICE.work)")
@@ -178,7 +180,23 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=defaults.seed)
     _add_choice(parser, "--precision", Precision, defaults.precision)
+    parser.add_argument("--early-stopping", type=_at_least_one, default=0, metavar="EPOCHS",
+                        help="stop when held-out recordings sound no better for so long")  # fmt: skip
+    parser.add_argument("--gradient-checkpointing", action="store_true", help="less memory, more time")
+    parser.add_argument("--tensor-board", action="store_true", help="write event files into VOICE")
     _add_machine(parser)
+
+
+def _add_inspect(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run="inspect", module=_TRAINING)
+    _add_dataset(parser)
+    _add_choice(parser, "--pitch-method", PitchMethod, PitchMethod.AUTO)
+    _add_machine(parser)
+
+
+def _add_dataset(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", type=Path, help="folder of recordings, with its subfolders")
+    parser.add_argument("--multi-speaker", action="store_true", help="each folder in DATASET is a speaker")
 
 
 def _add_convert(parser: argparse.ArgumentParser) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import signal
 import sys
 import tempfile
-import threading
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -18,60 +16,15 @@ from tqdm import tqdm
 
 from rvc.base_models import default_folder
 from rvc.cli import conversion_parameters
-from rvc.cli_voices import print_result, print_voice
+from rvc.cli_voices import print_result
 from rvc.community.voice import open_any_voice
-from rvc.contract import AudioFormat, Progress, TrainingSettings
+from rvc.contract import AudioFormat
 from rvc.convert import Converter
 from rvc.dataset import AUDIO_SUFFIXES
 from rvc.device import open_device
 from rvc.errors import InvalidAudio, InvalidConfiguration, ObjectNotFound, PermissionDenied
 from rvc.tiles import MEDIAN_F0
-from rvc.train import train_voice
-from rvc.training.checkpoints import FolderCheckpoints
 from rvc.voice import VoiceManifest
-
-
-def train(chosen: argparse.Namespace) -> None:
-    """`rvc train DATASET VOICE`. Ctrl-C and SIGTERM save a checkpoint; the same command goes on from it."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    work = chosen.work or chosen.voice.with_name(f"{chosen.voice.name}.work")
-    settings = TrainingSettings(
-        architecture=chosen.architecture,
-        sample_rate_hertz=chosen.sample_rate,
-        content_encoder=chosen.content_encoder,
-        pitch_method=chosen.pitch_method,
-        epochs=chosen.epochs,
-        batch_size=chosen.batch_size,
-        save_every_epochs=chosen.save_every,
-        seed=chosen.seed,
-        precision=chosen.precision,
-    )
-    with tqdm(total=100, unit="%", disable=chosen.json, bar_format=_TRAINING_BAR) as bar:
-
-        def show(progress: Progress) -> None:
-            losses = " ".join(f"{metric.name} {metric.value}" for metric in progress.metrics)
-            epoch = f" epoch {progress.epoch}/{progress.total_epochs}" if progress.epoch else ""
-            bar.set_description_str(f"{progress.stage}{epoch}", refresh=False)
-            bar.set_postfix_str(losses, refresh=False)
-            bar.update(progress.progress_percentage - bar.n)
-
-        manifest = train_voice(
-            chosen.dataset,
-            chosen.voice,
-            work,
-            settings,
-            name=chosen.name or chosen.voice.name,
-            revision="",
-            base_models=chosen.base_models,
-            device=open_device(chosen.device),
-            on_progress=show,
-            checkpoints=FolderCheckpoints(work / "checkpoints"),
-            stop=stop.is_set,
-        )
-        bar.update(100 - bar.n)
-    print_voice(manifest, chosen)
 
 
 def convert(chosen: argparse.Namespace) -> None:
@@ -132,7 +85,6 @@ def add_base(chosen: argparse.Namespace) -> None:
     print_result({"folder": str(folder), "added": added}, lines, chosen)
 
 
-_TRAINING_BAR = "{desc} {bar} {n:.0f} % [{elapsed}{postfix}]"
 _TELLING_SEMITONES = 4.0
 _FORMATS = {f".{name.lower()}": name for name in AudioFormat}
 

@@ -99,8 +99,9 @@ def train_voice(
     with accelerator_errors():
         # 1. Recordings, and the networks that will hear them; 2. their features.
         dataset, extractor = work.prepare(progress)
-        for line in dataset.report.lines():
-            log.info("%s", line)
+        log.info("%s", dataset.report.summary)
+        for line in dataset.report.complaints():
+            log.warning("%s", line)
 
         # 3. Training.
         listening = Listening(work.synthesizer, dataset.held_out or dataset.training_set)

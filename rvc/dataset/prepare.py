@@ -11,9 +11,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from rvc.architectures import ROWS_PER_SECOND, TrainingSet
+from rvc.architectures import ROWS_PER_SECOND, Conventions, TrainingSet
 from rvc.audio import ANALYSIS_RATE_HERTZ
 from rvc.dataset.features import FORMAT, Extractor, Features, extracted
+from rvc.dataset.hearing import hear
 from rvc.dataset.held_out import HELD_OUT_SECONDS, held_out
 from rvc.dataset.recordings import Recording, Refusal, dataset_digest, require_enough
 from rvc.dataset.report import DatasetReport, RecordingReport, pitch_range, report_on
@@ -26,7 +27,11 @@ from rvc.dataset.timeline import (
 )
 from rvc.errors import InvalidAudio, InvalidDataset
 from rvc.parallel import SINGLE, Parallel
+from rvc.pitch import PitchExtractor
 from rvc.signal import Moments
+
+_INSPECTED = Conventions(standardizes_content=False, levels_speech=True, gates_f0=True)
+"""The report is nearly the same whatever the architecture; speech is found best at its level."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,28 @@ def prepare_training_set(
     report = report_on(reports, refusals, pitch, speakers)
     speech_rows = sum(int(part.clip_rows[-1]) for part in trained)
     return PreparedDataset(training_set, speech_rows, judged, content_moments, level_moments, medians, report)
+
+
+def inspect_recordings(
+    recordings: Sequence[Recording],
+    speakers: tuple[str, ...],
+    pitch: PitchExtractor,
+    *,
+    on_recording: Callable[[int], None],
+) -> DatasetReport:
+    """The report on recordings, without all that only training needs."""
+    reports: list[RecordingReport] = []
+    refusals: list[Refusal] = []
+    tracks = [np.zeros(0, np.float32)]
+    for number, recording in enumerate(recordings, 1):
+        try:
+            heard = hear(recording, pitch, _INSPECTED, speakers[recording.speaker] if speakers else "")
+            reports.append(heard.report)
+            tracks.append(heard.f0_hertz)
+        except InvalidAudio as error:
+            refusals.append(Refusal(recording.name, error.reason, str(error)))
+        on_recording(number)
+    return report_on(reports, refusals, pitch_range(np.concatenate(tracks)), speakers)
 
 
 def _extract_all(

@@ -79,19 +79,41 @@ class DatasetReport(_Json, frozen=True):
         """As JSON for people and programs."""
         path.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
 
-    def lines(self) -> list[str]:
-        """The report in a few lines."""
+    @property
+    def summary(self) -> str:
+        """The report in a line."""
         pitch = "hardly a voiced sound"
         if self.pitch_hertz is not None:
             low, middle, high = self.pitch_hertz
             pitch = f"F0 {low:.0f} to {high:.0f} Hz, median {middle:.0f} Hz"
         of_speakers = f" of {len(self.speakers)} speakers" if self.speakers else ""
-        summary = (
+        return (
             f"{self.kept_seconds / 60:.1f} minutes of speech{of_speakers} from {len(self.recordings)} "
             f"recordings of {self.seconds / 60:.1f} minutes, {pitch}; {len(self.refused)} recordings refused"
         )
-        refused = [f"refused: {refusal.message}" for refusal in self.refused]
-        return [summary, *refused, *(f"warning: {warning}" for warning in self.warnings)]
+
+    def complaints(self) -> list[str]:
+        """What is refused and what to be warned of, a line each."""
+        refused = [f"recording not used: {refusal.message}" for refusal in self.refused]
+        return [*refused, *self.warnings]
+
+    def table(self) -> list[str]:
+        """A line for each recording that is used, under a line that says what they mean."""
+        head = (
+            f"{'kept':>8} {'of':>8} {'clipped':>8} {'silent':>7} {'floor':>7} {'SNR':>6} {'F0':>6}  recording"
+        )
+        return [head, *map(_row, self.recordings)]
+
+
+def _row(one: RecordingReport) -> str:
+    pitch = f"{one.pitch_hertz[1]:.0f} Hz" if one.pitch_hertz else "-"
+    cells = (
+        f"{one.kept_seconds:6.1f} s {one.seconds:6.1f} s",
+        f"{one.clipped_percent:6.2f} % {one.silent_percent:5.1f} %",
+        f"{one.noise_floor_decibels:4.0f} dB {one.signal_to_noise_decibels:3.0f} dB",
+        f"{pitch:>6}  {one.name}",
+    )
+    return " ".join(cells)
 
 
 def clipped_percent(path: Path) -> float:

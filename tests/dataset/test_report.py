@@ -70,10 +70,29 @@ def test_a_report_is_json_and_a_few_lines(tmp_path: Path) -> None:
     report = report_on([GOOD], [Refusal("b.wav", "AudioEmpty", "b.wav: 0 bytes")], (90.0, 110.0, 160.0), ())
     report.write(tmp_path / "dataset.json")
     assert msgspec.json.decode((tmp_path / "dataset.json").read_bytes(), type=DatasetReport) == report
-    assert report.lines() == [
-        "10.8 minutes of speech from 1 recordings of 11.7 minutes, F0 90 to 160 Hz, median 110 Hz; 1 "
-        "recordings refused",
-        "refused: b.wav: 0 bytes",
+    assert report.summary == (
+        "10.8 minutes of speech from 1 recordings of 11.7 minutes, F0 90 to 160 Hz, median 110 Hz; "
+        "1 recordings refused"
+    )
+    assert report.complaints() == ["recording not used: b.wav: 0 bytes"]
+    head, row = report.table()
+    assert head.split()[-1] == "recording"
+    assert row.split() == [
+        "650.0",
+        "s",
+        "700.0",
+        "s",
+        "0.00",
+        "%",
+        "10.0",
+        "%",
+        "-70",
+        "dB",
+        "55",
+        "dB",
+        "110",
+        "Hz",
+        "a.wav",
     ]
 
 
