@@ -10,12 +10,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from rvc.errors import ObjectNotFound
-from rvc.parity import community, content, conversion, pitch, synthesizers, training
+from rvc.parity import community, content, conversion, pitch, preparation, synthesizers, training
 from rvc.parity.findings import Check, Deviation, Finding
 
 _FOLDERS = ("data", "models")
 _CONCEPTS: tuple[Mapping[str, Check], ...] = tuple(
-    module.CHECKS for module in (synthesizers, training, content, pitch, conversion, community)
+    module.CHECKS for module in (synthesizers, training, preparation, content, pitch, conversion, community)
 )
 
 
