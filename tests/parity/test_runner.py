@@ -89,3 +89,24 @@ def test_the_command_ends_with_1_for_a_file_that_nobody_knows(tmp_path, capsys):
     assert [row["file"] for row in result["rows"] if row["verdict"] == "MISSED"] == ["data/unknown.npz"]
     assert "data/unknown.npz: MISSED" in output.err
     assert "1 of 2 files passed" in output.err
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "infer_small_v1_nof0_40k.npz", "infer_small_v2_f0_32k.npz", "infer_small_v2_f0_48k_batch2.npz",
+        "infer_small_v2_f0_48k_realtime.npz", "infer_full_v2_f0_40k_rule.npz", "sine_source.npz",
+        "merge.npz", "train_mel.npz", "train_step_small_v2_f0_48k.npz", "bucket_sampler.npz", "slicer.npz",
+        "preprocess_40k.npz", "f0_coarse.npz", "f0_pm.npz", "rmvpe_small.npz", "rmvpe_full_rule.npz",
+        "rmvpe_decode.npz", "f0_neural_real_weights.npz", "hubert_tiny.npz", "retrieval.npz",
+        "added_IVF23_Flat_nprobe_1_fixture_v2.index", "vc_features.npz", "change_rms.npz", "pipeline.npz",
+        "small_v2_f0_32k.pth", "small_v1_nof0_40k.pth", "rmvpe_small_fp16.pt", "hubert_tiny.safetensors",
+        "hubert_tiny_config.json",
+    ],
+)  # fmt: skip
+def test_all_kinds_of_fixtures_are_known(tmp_path, name):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / name).touch()
+    reasons = [row.reason for file in run_parity(tmp_path) for row in file]
+    assert reasons != []
+    assert "no check knows a file of this name" not in reasons
