@@ -21,7 +21,6 @@ from rvc.architectures.interface import (
     Window,
 )
 from rvc.contract import Architecture as ArchitectureName
-from rvc.errors import InvalidConfiguration
 
 __all__ = [
     "FRAMES_PER_ROW",
@@ -41,13 +40,13 @@ __all__ = [
 
 
 def architecture(name: ArchitectureName) -> Architecture:
-    """The architecture of that name. Raises InvalidConfiguration for one that this release does not have."""
+    """The architecture of that name."""
     # Imported here, so that neither architecture is loaded (and its memory paid for) where only the other is
     # used.
     if name == ArchitectureName.LIGHT:
         from rvc.light import Light
 
         return Light()
-    raise InvalidConfiguration(
-        f"architecture {name} is not in this release; use architecture: {ArchitectureName.LIGHT}"
-    )
+    from rvc.rvc2 import RVC2
+
+    return RVC2()

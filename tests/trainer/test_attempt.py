@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from rvc.contract import Architecture, Device, ExitCode
+from rvc.contract import Device, ExitCode
 from rvc.errors import RvcError
 from rvc.exit_codes import exit_code
 from rvc.store.keys import TEMPORARY_PREFIX
@@ -48,9 +48,9 @@ def attempt(tmp_path: Path, **changes: object) -> RvcError:
         ({"dataset_uri": "oss://bucket/dataset/"}, ExitCode.CONFIGURATION_INVALID, "later"),
         ({"artifact_uri": "pvc://other/voice/"}, ExitCode.DATASET_INVALID, "claim other is not mounted"),
         (
-            {"training": msgspec.structs.replace(SETTINGS, architecture=Architecture.RVC2)},
+            {"training": msgspec.structs.replace(SETTINGS, multi_speaker=True)},
             ExitCode.CONFIGURATION_INVALID,
-            "Light",
+            "RVC2",
         ),
         (
             {"training": msgspec.structs.replace(SETTINGS, base_models_uri="pvc://data/models/")},
