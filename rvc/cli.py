@@ -80,6 +80,7 @@ def _parser() -> _Parser:
     _add_train(commands.add_parser("train", help="learn a voice from a folder of recordings"))
     _add_inspect(commands.add_parser("inspect", help="say what recordings are good for"))
     _add_convert(commands.add_parser("convert", help="speak recordings with a voice"))
+    _add_evaluate(commands.add_parser("evaluate", help="measure how good a voice is"))
     info = commands.add_parser("info", help="what a voice is and what it learnt from")
     info.set_defaults(run="info", module=_VOICES)
     info.add_argument("voice", type=Path, help="folder of a voice, or a model file of RVC programs (.pth)")
@@ -200,13 +201,37 @@ def _add_dataset(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_convert(parser: argparse.ArgumentParser) -> None:
-    defaults = ConversionParameters()
     parser.set_defaults(run="convert")
     parser.add_argument("voice", type=Path, help="folder of a voice, or a model file of RVC programs (.pth)")
     _add_index(parser)
     parser.add_argument("input", type=Path, help="a recording, or a folder of recordings")
     parser.add_argument("output", type=Path, help="the converted file; a folder if the input is one")
     _add_choice(parser, "--format", AudioFormat, None, "by the name of the output, else WAV")
+    _add_conversion(parser)
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run="evaluate", module="rvc.cli_evaluate")
+    parser.add_argument("voice", type=Path, help="folder of a voice, or a model file of RVC programs (.pth)")
+    parser.add_argument(
+        "recordings",
+        type=Path,
+        nargs="?",
+        help="folder of recordings to convert, or one, with what is said in a .txt beside each where it is "
+        "known (those of --target, which the voice then says again)",
+    )
+    parser.add_argument(
+        "--target", type=Path, metavar="FOLDER", help="recordings of the speaker that were not trained on"
+    )
+    parser.add_argument("--language", default="en", metavar="CODE", help="spoken in the recordings (en)")
+    parser.add_argument("--recogniser", type=Path, metavar="FOLDER", help="Whisper model of CTranslate2")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the converted files here")
+    _add_index(parser)
+    _add_conversion(parser)
+
+
+def _add_conversion(parser: argparse.ArgumentParser) -> None:
+    defaults = ConversionParameters()
     parser.add_argument("--transpose", type=int, default=defaults.transpose_semitones, metavar="SEMITONES")
     parser.add_argument("--automatic-transpose", action="store_true",
                         help="first bring the median F0 of each recording to the voice's own")  # fmt: skip

@@ -4,7 +4,7 @@
     2. extract their features, cut out pauses, join them          rvc.dataset.prepare
     3. train, epoch by epoch, with checkpoints                    rvc.training
     4. index the content for retrieval                            rvc.retrieval
-    5. let the finished voice speak a part of the recordings      rvc.evaluation
+    5. let the finished voice speak a part of the recordings      rvc.quality
     6. write the voice's folder, the manifest last                rvc.voice
 
 An attempt that is stopped or dies is continued by the next one: features are found in the work folder, and
@@ -20,7 +20,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -30,6 +30,7 @@ from safetensors.torch import save
 from rvc import __version__
 from rvc.architectures import Architecture, TrainingRun, architecture
 from rvc.base_models import PretrainedPart, default_folder, pretrained_name, read_manifest
+from rvc.community.voice import write_community_files
 from rvc.content import load_content_encoder
 from rvc.contract import Architecture as ArchitectureName
 from rvc.contract import Consent, Progress, Stage, TrainingSettings
@@ -38,11 +39,12 @@ from rvc.dataset.prepare import PreparedDataset, prepare_training_set
 from rvc.dataset.recordings import find_recordings, find_speakers
 from rvc.device import accelerator_errors
 from rvc.errors import InvalidConfiguration, Terminated
-from rvc.evaluation import reconstruction_distance
 from rvc.parallel import SINGLE, Parallel
 from rvc.pitch import load_pitch
+from rvc.quality.reconstruction import reconstruction_figures
+from rvc.quality.speaker import load_speaker_encoder
 from rvc.retrieval import build_index
-from rvc.tiles import MEDIAN_F0, voice_tensors
+from rvc.tiles import MEDIAN_F0, synthesizer_tensors, voice_tensors
 from rvc.training.checkpoints import CheckpointStore
 from rvc.training.course import Course
 from rvc.training.epochs import Epochs, Interruption, Judgement
@@ -64,6 +66,7 @@ log = logging.getLogger(__name__)
 REPORT_NAME = "dataset.json"
 """File of the voice with the report on its recordings."""
 _PACKAGES = ("torch", "numpy")
+_EVALUATED_SECONDS = 30.0
 
 
 def train_voice(
@@ -123,8 +126,13 @@ def train_voice(
 
         # 5. The finished voice speaks.
         progress.stage(Stage.EVALUATING)
-        distance = reconstruction_distance(
-            work.synthesizer, tensors, run.hyperparameters, listening.clips, device
+        longer = replace(listening, seconds=_EVALUATED_SECONDS)
+        figures = reconstruction_figures(
+            longer.speak(synthesizer_tensors(tensors), run.hyperparameters, device),
+            longer.recorded(),
+            settings.sample_rate_hertz,
+            extractor.pitch,
+            load_speaker_encoder(base_models),
         )
 
     # 6. The voice's folder.
@@ -137,7 +145,9 @@ def train_voice(
         consent=consent or Consent(),
         hyperparameters=dict(run.hyperparameters),
     )
-    manifest.metrics["reconstructionDecibels"] = distance
+    manifest.metrics.update(figures)
+    if settings.architecture == ArchitectureName.RVC2:
+        write_community_files(voice_folder, manifest)
     written = write_manifest(voice_folder, manifest)
     open_voice(voice_folder)
     return written

@@ -38,6 +38,8 @@ class BaseModelName(StrEnum):
     CONTENT_VEC = "contentvec"
     """Weights of `rvc.content.hubert`; with their final projection they serve v1 and v2."""
     WHISPER_BASE = "whisper-base-encoder"
+    SPEAKER_ENCODER = "speaker-encoder"
+    """Says who speaks, for figures of quality."""
 
 
 PRETRAINED_VERSIONS: tuple[Literal["v1", "v2"], ...] = ("v1", "v2")

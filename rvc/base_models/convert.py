@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from rvc.errors import ArtifactCorrupt
+from rvc.safe_pickle import load_torch_file
 
 WHISPER_BLOCKS = 4
 """The output of the fourth block carries the content best; later blocks are not stored."""
@@ -119,3 +120,12 @@ def fcpe_tensors(model: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     tensors["output.gain"] = model["output_proj.weight_g"]
     tensors["output.bias"] = model["output_proj.bias"]
     return {name: tensor.float().contiguous() for name, tensor in tensors.items()}
+
+
+def speaker_encoder_tensors(content: bytes) -> dict[str, torch.Tensor]:
+    """Weights of Resemblyzer's `pretrained.pt` without what only its training needed, fp32; as
+    `rvc.quality.speaker` names them. Raises `ArtifactCorrupt`."""
+    model = load_torch_file(content, "pretrained.pt").get("model_state")
+    if not isinstance(model, Mapping):
+        raise ArtifactCorrupt("pretrained.pt holds no speaker encoder; fetch it again")
+    return {name: tensor.float() for name, tensor in model.items() if name.startswith(("lstm.", "linear."))}

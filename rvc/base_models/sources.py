@@ -11,7 +11,7 @@ from functools import partial
 import torch
 
 from rvc.base_models import BaseModelName, PretrainedPart, pretrained_name
-from rvc.base_models.convert import whisper_encoder_tensors
+from rvc.base_models.convert import speaker_encoder_tensors, whisper_encoder_tensors
 from rvc.base_models.recognise import read_weights, recognise
 
 HUB_REPOSITORY = "lj1995/VoiceConversionWebUI"
@@ -134,6 +134,21 @@ SOURCES: dict[str, Source] = {
         sha256="d4993eea36ed1a0ad9ac549c740dae5265b049ce72004f00c2f59e01c0be8432",
         convert=partial(_tensors_of, BaseModelName.CREPE_TINY, "tiny.pth"),
     ),
+    BaseModelName.SPEAKER_ENCODER.value: Source(
+        title="GE2E speaker encoder",
+        licence="Apache-2.0",
+        megabytes=16,
+        origin=(
+            Wheel(
+                "Resemblyzer",
+                "0.1.4",
+                "8f12eb2f1a9982d32e8db7856de754709b59c93a77bcf0ff536584b619a9dd1f",
+                "resemblyzer/pretrained.pt",
+            ),
+        ),
+        sha256="39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
+        convert=speaker_encoder_tensors,
+    ),
     BaseModelName.CONTENT_VEC.value: _hub(
         BaseModelName.CONTENT_VEC,
         "ContentVec content encoder",
@@ -191,5 +206,10 @@ SOURCES: dict[str, Source] = {
     ),
 }
 
-DEFAULT_NAMES = (BaseModelName.FCPE.value, BaseModelName.WHISPER_BASE.value)
-"""What training and conversion need when nothing else is asked for; the package index alone has it."""
+DEFAULT_NAMES = (
+    BaseModelName.FCPE.value,
+    BaseModelName.WHISPER_BASE.value,
+    BaseModelName.SPEAKER_ENCODER.value,
+)
+"""What training, conversion and evaluation need when nothing else is asked for; the package index alone has
+it."""

@@ -31,6 +31,7 @@ class Listening:
     architecture: Architecture
     clips: TrainingSet
     """Of which the first seconds are spoken."""
+    seconds: float = _SECONDS
 
     @property
     def sample_rate_hertz(self) -> int:
@@ -55,7 +56,7 @@ class Listening:
 
     def _spoken(self) -> list[tuple[int, int, int]]:
         """(clip, first row, last row) of the first seconds."""
-        left = int(_SECONDS * ROWS_PER_SECOND)
+        left = int(self.seconds * ROWS_PER_SECOND)
         spoken = []
         for clip, (start, end) in enumerate(pairwise(self.clips.clip_rows.tolist())):
             if left <= 0:

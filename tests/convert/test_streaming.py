@@ -8,9 +8,9 @@ from rvc.audio import SpooledAudio, output_frames
 from rvc.contract import AudioFormat, ConversionParameters
 from rvc.convert import Converter
 from rvc.errors import InvalidAudio, InvalidConfiguration
-from rvc.evaluation import mel_distance_decibels
 from rvc.listening import SpeakerStatistics
 from rvc.pitch import PitchMethod
+from rvc.quality.spectrum import mel_distance_decibels
 from rvc.source import Hearing, Transposition, analyse
 from rvc.streaming import StreamSettings, VoiceStream
 from rvc.tiles import TileSettings, VoiceTiles
