@@ -72,7 +72,7 @@ def test_high_rates_are_judged_by_bands_as_wide_as_all_of_16_kilohertz() -> None
     geometry = Geometry(40000)
     bins = [window // 2 + 1 for window, _ in geometry.loss_windows[:RESOLUTIONS]]
     highest = []
-    for _ in range(12):
+    for _ in range(24):
         synthesized = [torch.rand(1, count, CROP_FRAMES, requires_grad=True) for count in bins]
         recorded = [torch.rand(1, count, CROP_FRAMES) for count in bins]
         verdict = Adversary(geometry)(synthesized, recorded, generator)

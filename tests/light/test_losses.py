@@ -34,3 +34,20 @@ def test_what_is_below_the_floor_costs_nothing() -> None:
     empty_above = torch.from_numpy(soxr.resample(voice_like(1.0, 180), 16000, 40000))
     hiss = 1e-6 * torch.randn(empty_above.shape, generator=torch.Generator().manual_seed(0))
     assert distance(40000, empty_above + hiss, empty_above) < 0.01
+
+
+@pytest.mark.parametrize("rate", [16000, 40000])
+def test_magnitudes_and_their_gradients_are_those_of_short_time_spectra(rate: int) -> None:
+    geometry = Geometry(rate)
+    audio = torch.randn(2, rate, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    magnitudes = SpectralLoss(geometry).magnitudes(audio)
+    for (window, hop), ours in zip(geometry.loss_windows, magnitudes, strict=True):
+        spectrum = torch.stft(audio, window, hop, window=torch.hann_window(window), return_complex=True)
+        power = torch.view_as_real(spectrum).square().sum(-1) + 1e-7
+        theirs = (power / (window * rate / 16000)).sqrt()
+        torch.testing.assert_close(ours, theirs)
+        slope = torch.randn(theirs.shape, generator=torch.Generator().manual_seed(1))
+        (led,), (expected,) = (
+            torch.autograd.grad(m, audio, slope, retain_graph=True) for m in (ours, theirs)
+        )
+        torch.testing.assert_close(led, expected, rtol=1e-4, atol=1e-5)

@@ -162,10 +162,5 @@ def test_content_without_neighbours_is_not_blurred(monkeypatch: pytest.MonkeyPat
     np.testing.assert_allclose(drawn._content(starts), recorded, atol=1e-6)
 
 
-def test_rvc2_is_refused_with_what_to_do() -> None:
-    with pytest.raises(InvalidConfiguration, match="architecture: Light"):
-        architecture(Architecture.RVC2)
-
-
 def changed(**changes: object) -> TrainingSettings:
     return msgspec.structs.replace(SETTINGS, **changes)
