@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,19 +63,13 @@ def test_a_killed_training_goes_on_to_the_same_end(uninterrupted: Path, tmp_path
     folder = tmp_path / uninterrupted.name
     assert attempt(folder, uninterrupted.name, "--end", end) == CODES[end]
     assert not (folder / "voice" / "voice.safetensors").exists()
+    if end == "SIGKILL":
+        # As if the next attempt were on another machine, where there is nothing but the checkpoints.
+        shutil.rmtree(folder / "voice")
     assert attempt(folder, uninterrupted.name) == 0
     assert len(epochs(folder)) == EPOCHS
-    assert contents(folder) == contents(uninterrupted)
-    assert scalars(folder) == scalars(uninterrupted)
-
-
-def test_an_attempt_elsewhere_tells_the_same_story(uninterrupted: Path, tmp_path: Path) -> None:
-    folder = tmp_path / uninterrupted.name
-    assert attempt(folder, uninterrupted.name, "--end", "SIGTERM") == 143
-    for path in (folder / "voice").iterdir():
-        path.unlink()
-    assert attempt(folder, uninterrupted.name) == 0
-    assert contents(folder) == contents(uninterrupted)
+    ours, theirs = contents(folder), contents(uninterrupted)
+    assert [name for name in sorted(ours | theirs) if ours.get(name) != theirs.get(name)] == []
     assert scalars(folder) == scalars(uninterrupted)
 
 
@@ -86,18 +81,7 @@ def test_there_is_something_to_see_and_hear(uninterrupted: Path) -> None:
     assert {step for _, step, _ in scalars(uninterrupted)} == set(range(1, EPOCHS + 1))
 
 
-def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    assert attempt(one, Architecture.RVC2) == 0
-    assert attempt(two, Architecture.RVC2, ranks=2) == 0
-    for single, joint in zip(epochs(one), epochs(two), strict=True):
-        for group in ("losses", "validation"):
-            assert joint[group] == pytest.approx(single[group], rel=1e-3)
-    ours, theirs = (load_file(folder / "voice" / "voice.safetensors") for folder in (one, two))
-    assert max(abs(ours[name] - theirs[name]).max() for name in ours) < 1e-3
-
-
-def test_processes_are_stopped_and_go_on_together(uninterrupted: Path, tmp_path: Path) -> None:
+def test_two_processes_are_stopped_and_go_on_to_the_end_of_one(uninterrupted: Path, tmp_path: Path) -> None:
     if uninterrupted.name != Architecture.RVC2:
         pytest.skip("trains in one process")
     folder = tmp_path / "two"
@@ -105,4 +89,7 @@ def test_processes_are_stopped_and_go_on_together(uninterrupted: Path, tmp_path:
     assert len(list((folder / "checkpoints").glob("epoch-00000001-*"))) == 2, "at its end, and when stopped"
     assert attempt(folder, Architecture.RVC2, ranks=2) == 0
     for single, joint in zip(epochs(uninterrupted), epochs(folder), strict=True):
-        assert joint["losses"] == pytest.approx(single["losses"], rel=1e-3)
+        for group in ("losses", "validation"):
+            assert joint[group] == pytest.approx(single[group], rel=1e-3)
+    ours, theirs = (load_file(place / "voice" / "voice.safetensors") for place in (folder, uninterrupted))
+    assert max(abs(ours[name] - theirs[name]).max() for name in ours) < 1e-3
