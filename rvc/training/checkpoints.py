@@ -11,6 +11,7 @@ import hashlib
 import os
 import pickle
 import re
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from rvc.errors import ArtifactCorrupt
 
 _FORMAT = 2
 _KEPT = 2
+_HALF = ".partial"
 _NAME = re.compile(r"epoch-(\d{8})-([0-9a-f]{64})\.checkpoint")
 
 
@@ -113,9 +115,12 @@ class FolderCheckpoints:
 
     def save(self, path: Path, epoch: int) -> None:
         """Copy `path` into the folder; older checkpoints than the newest two go."""
-        handle, temporary = tempfile.mkstemp(dir=self._folder, suffix=".partial")
-        with os.fdopen(handle, "wb") as file:
-            file.write(path.read_bytes())
+        # A process that was killed while it saved has left its half.
+        for half in self._folder.glob(f"*{_HALF}"):
+            half.unlink()
+        handle, temporary = tempfile.mkstemp(dir=self._folder, suffix=_HALF)
+        with os.fdopen(handle, "wb") as file, path.open("rb") as whole:
+            shutil.copyfileobj(whole, file)
             file.flush()
             os.fsync(file.fileno())
         target = self._folder / f"epoch-{epoch:08d}-{_digest(path)}.checkpoint"

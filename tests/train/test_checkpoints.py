@@ -82,3 +82,13 @@ def test_a_damaged_newest_checkpoint_is_an_error_that_says_what_to_do(tmp_path: 
     path.write_bytes(content)
     with pytest.raises(ArtifactCorrupt, match=r"is damaged .* delete it"):
         store.latest()
+
+
+def test_half_a_checkpoint_of_a_killed_process_is_not_one_and_goes(tmp_path: Path) -> None:
+    store = FolderCheckpoints(tmp_path / "checkpoints")
+    half = tmp_path / "checkpoints" / "xyz.partial"
+    half.write_bytes(b"PK")
+    assert store.latest() is None
+    store.save(saved(tmp_path), 1)
+    assert not half.exists()
+    assert store.latest() is not None
