@@ -26,8 +26,8 @@ FRAMES_PER_SECOND = 100
 class PitchExtractor(Protocol):
     """From mono audio at 16 kHz (float32 [samples], any length) to F0 in hertz, float32 [samples // 160].
 
-    Frame i describes the sound around sample 160 i; 0 = unvoiced, otherwise 50 to 1100 Hz. The same audio
-    gives the same F0 every time, and the memory taken does not grow with its length.
+    Frame i describes the sound around sample 160 i; 0 = unvoiced. The same audio gives the same F0
+    every time, and the memory taken does not grow with its length.
     """
 
     @property

@@ -20,7 +20,7 @@ from rvc.base_models import BaseModel
 from rvc.contract import PitchMethod
 from rvc.pitch.rmvpe_network import MEL_BANDS, RMVPENetwork, Sizes
 from rvc.pitch.weights import load_strictly
-from rvc.pitch.windows import HOP, Windows, centred, in_range
+from rvc.pitch.windows import HOP, Windows, centred
 
 SAMPLE_RATE_HERTZ = 16000
 VOICING_THRESHOLD = 0.03
@@ -56,7 +56,9 @@ class RMVPE:
         return self.windows(frames + 1, lambda first, last: self._hertz(audio, first, last))[:frames]
 
     def _hertz(self, audio: np.ndarray, first: int, last: int) -> np.ndarray:
-        return in_range(decode_salience(self.salience(self.log_mel(audio, first, last)), VOICING_THRESHOLD))
+        # No limits: songs of high voices go beyond the 1100 Hz at which RVC's pitch bins end.
+        salience = self.salience(self.log_mel(audio, first, last))
+        return decode_salience(salience, VOICING_THRESHOLD).astype(np.float32)
 
     @torch.inference_mode()
     def log_mel(self, audio: np.ndarray, first: int, last: int) -> torch.Tensor:
