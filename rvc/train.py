@@ -14,9 +14,7 @@ all of this; the others take part in the third step alone.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -29,7 +27,6 @@ from safetensors.torch import save
 
 from rvc import __version__
 from rvc.architectures import Architecture, TrainingRun, architecture
-from rvc.base_models import PretrainedPart, default_folder, pretrained_name, read_manifest
 from rvc.community.voice import write_community_files
 from rvc.content import load_content_encoder
 from rvc.contract import Architecture as ArchitectureName
@@ -48,6 +45,7 @@ from rvc.tiles import MEDIAN_F0, synthesizer_tensors, voice_tensors
 from rvc.training.checkpoints import CheckpointStore
 from rvc.training.course import Course
 from rvc.training.epochs import Epochs, Interruption, Judgement
+from rvc.training.identity import training_identity
 from rvc.training.journal import Journal
 from rvc.training.progress import ProgressReporter
 from rvc.training.sample import Listening
@@ -231,7 +229,7 @@ class _Work:
         run = self.synthesizer.start_training(
             dataset.training_set, self.settings, self.base_models, self.device, self.parallel
         )
-        identity = _identity(dataset, extractor, self.settings, self.base_models)
+        identity = training_identity(dataset.training_set.digest, extractor, self.settings, self.base_models)
         interruption = Interruption(identity, self.checkpoints, self.folder, self.stop)
         epochs = Epochs(run, self.settings, interruption, judgement, self.device, self.parallel)
         return run, epochs.all(progress)
@@ -282,34 +280,3 @@ def _require_settings(synthesizer: Architecture, settings: TrainingSettings) -> 
             f"architecture {synthesizer.name} learns one speaker; use architecture: {ArchitectureName.RVC2} "
             "for multiSpeaker, or train a voice for each speaker"
         )
-
-
-def _identity(
-    dataset: PreparedDataset, extractor: Extractor, settings: TrainingSettings, base_models: Path | None
-) -> str:
-    """Digest of all that decides what is learnt.
-
-    When checkpoints are saved, whence base models come, what memory is saved by computing twice and who
-    looks on does not.
-    """
-    decisive = msgspec.structs.replace(
-        settings, save_every_epochs=1, base_models_uri="", gradient_checkpointing=False, tensor_board=False
-    )
-    parts = [
-        dataset.training_set.digest,
-        extractor.content.digest,
-        extractor.pitch.name,
-        _pretrained(extractor.content.dimension, settings, base_models),
-        msgspec.to_builtins(decisive),
-    ]
-    return f"sha256:{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}"
-
-
-def _pretrained(dimension: int, settings: TrainingSettings, base_models: Path | None) -> dict[str, str]:
-    """Digests of the networks that training starts from, of those that the folder has."""
-    manifest = read_manifest(base_models or default_folder())
-    if settings.architecture != ArchitectureName.RVC2 or manifest is None:
-        return {}
-    version = "v1" if dimension == 256 else "v2"
-    names = [pretrained_name(version, settings.sample_rate_hertz, True, part) for part in PretrainedPart]
-    return {name: manifest.models[name].sha256 for name in names if name in manifest.models}
