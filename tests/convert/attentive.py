@@ -16,7 +16,8 @@ RVC2 = Conventions(standardizes_content=False, levels_speech=False, gates_f0=Fal
 
 @dataclass(frozen=True)
 class Attentive:
-    """Its sound is the content of each frame, held, plus a part of the window's mean, plus noise."""
+    """Its sound is the content of each frame, held, plus a part of the window's mean, what the phase of the
+    excitation makes, and noise."""
 
     tile_frames: int = 100
     overlap_frames: int = 20
@@ -24,6 +25,7 @@ class Attentive:
     padding_frames: int = 100
     attention: float = 1.0
     noise: float = 0.0
+    excitation: float = 0.0
     sample_rate_hertz: int = 16000
     content_dimension: int = 1
     speakers: int = 3
@@ -36,6 +38,7 @@ class Attentive:
 
     def synthesize(self, window: Window) -> np.ndarray:
         held = window.content[:, 0] + self.attention * window.content[:, 0].mean()
+        held = held + self.excitation * np.sin(2 * np.pi * window.phase_cycles)
         noise = white_noise(window.seed, window.first_frame * HOP, len(held) * HOP)
         return (held.repeat(HOP) + self.noise * noise).astype(np.float32)
 

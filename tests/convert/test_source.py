@@ -22,9 +22,10 @@ class FakePitch:
     """200 Hz, but for every third frame."""
 
     name = PitchMethod.PRAAT
+    hertz = 200.0
 
     def __call__(self, audio: np.ndarray) -> np.ndarray:
-        f0 = np.full(len(audio) // 160, 200, np.float32)
+        f0 = np.full(len(audio) // 160, self.hertz, np.float32)
         f0[::3] = 0
         return f0
 

@@ -15,11 +15,20 @@ from rvc.source import Hearing, Transposition, analyse
 from rvc.streaming import StreamSettings, VoiceStream
 from rvc.tiles import TileSettings, VoiceTiles
 from tests.convert.attentive import HOP, RVC2, Attentive
-from tests.convert.test_source import FakeContent, FakePitch
+from tests.convert.test_source import FakeContent
 from tests.fixtures.sounds import voice_like
 
 PLAIN = ConversionParameters()
 OWN_LOUDNESS = ConversionParameters(rms_mix_rate_percent=100)
+
+
+class OddPitch:
+    """No whole number of periods in a frame."""
+
+    name = PitchMethod.PRAAT
+
+    def __call__(self, audio: np.ndarray) -> np.ndarray:
+        return np.full(len(audio) // 160, 213, np.float32)
 
 
 class AttentiveConverter:
@@ -30,8 +39,8 @@ class AttentiveConverter:
     def __init__(self, synthesizer: Attentive) -> None:
         self.tiles = VoiceTiles(synthesizer, index=None, content_moments=None, level_moments=None)
 
-    def pitch_extractor(self, method: PitchMethod) -> FakePitch:
-        return FakePitch()
+    def pitch_extractor(self, method: PitchMethod) -> OddPitch:
+        return OddPitch()
 
     def hearing(self, parameters: ConversionParameters, pitch: object) -> Hearing:
         return Hearing(RVC2, self.tiles.synthesizer.padding_frames, Transposition(0), filter_radius=0)
@@ -50,11 +59,11 @@ def without_networks(
     return VoiceStream(converter, OWN_LOUDNESS, rate, settings)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000, 192000])
-@pytest.mark.parametrize("settings", [StreamSettings(), StreamSettings(10, 6, 30, 2)])
+@pytest.mark.parametrize("rate", [8000, 16000, 44100, 192000])
+@pytest.mark.parametrize("settings", [StreamSettings(), StreamSettings(20, 6, 30, 2)])
 def test_no_more_is_held_back_than_the_latency(rate: int, settings: StreamSettings) -> None:
     stream = without_networks(settings, rate)
-    audio = voice_like(3.0, 150.0, rate)
+    audio = voice_like(2.0, 150.0, rate)
     pushed = given = 0
     for piece in np.array_split(audio, 97):
         pushed += len(piece)
@@ -75,13 +84,13 @@ def test_it_is_as_long_as_what_was_pushed(samples: int) -> None:
 @pytest.mark.parametrize("padding_frames", [0, 100])
 def test_without_attention_it_is_the_whole_files_sound(tmp_path: Path, padding_frames: int) -> None:
     audio = voice_like(5.0, 150.0)
-    sizes = {"attention": 0.0, "noise": 0.1, "padding_frames": padding_frames}
+    sizes = {"attention": 0.0, "noise": 0.1, "excitation": 0.2, "padding_frames": padding_frames}
     live = streamed(without_networks(**sizes), audio)
     soundfile.write(tmp_path / "a.wav", audio, 16000, subtype="FLOAT")
     converter = AttentiveConverter(Attentive(**sizes))  # type: ignore[arg-type]
     with SpooledAudio.open(tmp_path / "a.wav", tmp_path) as spool:
         hearing = converter.hearing(PLAIN, None)
-        source = analyse(spool, tmp_path, FakeContent(), FakePitch(), hearing)
+        source = analyse(spool, tmp_path, FakeContent(), OddPitch(), hearing)
         whole = np.concatenate(list(converter.tiles.synthesize(source, TileSettings(0, 0.5, 0))))
     # Both bend what is over 0.9; a filter that sees a stretch differs a little at its ends.
     loud = np.abs(whole) > 0.85
