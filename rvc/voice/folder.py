@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from rvc.voice.manifest import (
 
 TENSORS_NAME = "voice.safetensors"
 INDEX_NAME = "index.faiss"
+SPOKEN_WITH = (TENSORS_NAME, INDEX_NAME)
+"""The files that a conversion needs; the others are for people and other programs."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Voice:
     digest: str
     """`sha256:...` of the manifest's bytes."""
     size_bytes: int
-    """Of all its files, manifest included."""
+    """Of all files of the voice, manifest included, be they here or not."""
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Weights and statistics by name; raises `ArtifactCorrupt`."""
@@ -73,8 +76,10 @@ def write_manifest(folder: Path, manifest: VoiceManifest) -> VoiceManifest:
     return written
 
 
-def open_voice(folder: Path, expected_digest: str | None = None) -> Voice:
+def open_voice(folder: Path, expected_digest: str | None = None, only: Container[str] | None = None) -> Voice:
     """Open a voice folder; check sizes and sha256 of all files, and of the manifest if one is expected.
+
+    `only` names the files that have to be there, None for all.
 
     Raises `ObjectNotFound` where there is no manifest, `ArtifactCorrupt` for whatever is not as it should
     be.
@@ -94,7 +99,8 @@ def open_voice(folder: Path, expected_digest: str | None = None) -> Voice:
     manifest = decode_manifest(text, str(path))
     _require_files(manifest, str(path))
     for name, entry in manifest.files.items():
-        _check(folder / name, entry)
+        if only is None or name in only:
+            _check(folder / name, entry)
     size = len(text) + sum(entry.size for entry in manifest.files.values())
     return Voice(folder=folder, manifest=manifest, digest=digest, size_bytes=size)
 

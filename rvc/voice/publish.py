@@ -12,7 +12,7 @@ from pathlib import Path
 from rvc.errors import ArtifactCorrupt, ObjectExists, ObjectNotFound
 from rvc.store import Store
 from rvc.store.local import write_atomically
-from rvc.voice.folder import Voice, open_voice
+from rvc.voice.folder import SPOKEN_WITH, Voice, open_voice
 from rvc.voice.manifest import MANIFEST_NAME, VoiceManifest, decode_manifest, digest_of
 
 
@@ -53,7 +53,7 @@ def publish_voice(folder: Path, store: Store, key_prefix: str) -> tuple[str, int
 
 
 def fetch_voice(store: Store, key_prefix: str, folder: Path, expected_digest: str | None) -> Voice:
-    """Bring a published voice (its prefix ends in `/`) into a local folder and open it; created if need be.
+    """Bring what a published voice (its prefix ends in `/`) speaks with into a local folder, made if need be.
 
     A folder that holds it already is opened as it is. Raises `ObjectNotFound` when no voice is published
     there, `ArtifactCorrupt` when it is not the expected one or is damaged.
@@ -67,10 +67,10 @@ def fetch_voice(store: Store, key_prefix: str, folder: Path, expected_digest: st
     if expected_digest is not None and digest != expected_digest:
         raise ArtifactCorrupt(f"{key} is {digest}, expected {expected_digest}; train the voice again")
     try:
-        return open_voice(folder, digest)
+        return open_voice(folder, digest, SPOKEN_WITH)
     except (ObjectNotFound, ArtifactCorrupt):
         _download(store, key_prefix, folder, text)
-    return open_voice(folder, digest)
+    return open_voice(folder, digest, SPOKEN_WITH)
 
 
 def _published(text: bytes, key: str) -> PublishedVoice:
@@ -92,7 +92,8 @@ def _is_published(voice: Voice, store: Store, key_prefix: str) -> bool:
 
 def _download(store: Store, key_prefix: str, folder: Path, text: bytes) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for name in decode_manifest(text, key_prefix + MANIFEST_NAME).files:
+    files = decode_manifest(text, key_prefix + MANIFEST_NAME).files
+    for name in (name for name in SPOKEN_WITH if name in files):
         try:
             store.download(key_prefix + name, folder / name)
         except ObjectNotFound as error:

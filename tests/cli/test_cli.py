@@ -37,7 +37,7 @@ def voice(tmp_path_factory: pytest.TempPathFactory, dataset: Path, base_models: 
     folder = tmp_path_factory.mktemp("voices") / "ann"
     done = rvc("train", dataset, folder, *QUICK, "--base-models", base_models)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("ann: Light at 16000 Hz, WhisperBase, FCPE\nlearnt from 0.2 minutes")
+    assert "\nann: Light at 16000 Hz, WhisperBase, FCPE\nlearnt from 0.2 minutes" in done.stdout
     assert "Training" in done.stderr
     return folder
 
@@ -175,11 +175,6 @@ def test_an_error_of_the_system_is_a_line_and_an_exit_code(dataset: Path, tmp_pa
     ("arguments", "code", "message"),
     [
         (("train", "nowhere", "v"), ExitCode.DATASET_INVALID, "nowhere does not exist"),
-        (
-            ("train", ".", "v", "--architecture", "rvc2"),
-            ExitCode.CONFIGURATION_INVALID,
-            "architecture: Light",
-        ),
         (("train", ".", "v", "--architecture", "wavenet"), ExitCode.CONFIGURATION_INVALID, "RVC2, Light"),
         (("train", ".", "v", "--epochs", "0"), ExitCode.CONFIGURATION_INVALID, "whole number of 1 or more"),
         (("convert", "novoice", ".", "out"), ExitCode.DATASET_INVALID, "no recordings in"),

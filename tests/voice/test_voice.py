@@ -219,3 +219,17 @@ def test_a_fetched_voice_is_reused_and_a_damaged_one_repaired(folder, store, tmp
     assert (served / "index.faiss").stat() == before
     (served / "index.faiss").write_bytes(b"damaged")
     assert fetch_voice(store, PREFIX, served, digest).index().rows == 100
+
+
+def test_only_what_a_voice_speaks_with_is_fetched(folder, store, tmp_path):
+    (folder / "ann.pth").write_bytes(b"for other programs")
+    write_manifest(folder, MANIFEST)
+    digest, size = publish_voice(folder, store, PREFIX)
+    for _ in range(2):
+        voice = fetch_voice(store, PREFIX, tmp_path / "served", digest)
+        assert (voice.digest, voice.size_bytes) == (digest, size)
+    assert sorted(path.name for path in voice.folder.iterdir()) == [
+        "index.faiss", "manifest.json", "voice.safetensors"
+    ]  # fmt: skip
+    with pytest.raises(ArtifactCorrupt, match=r"ann\.pth is missing"):
+        open_voice(voice.folder, digest)
