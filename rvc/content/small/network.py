@@ -1,0 +1,98 @@
+"""The network of `Small`: a shallower Whisper encoder that ends in a map onto the content of a deeper one.
+
+Two convolutions and three transformer blocks, ten million parameters. It begins as the teacher's first
+blocks (same names, same shapes) and is then taught.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from rvc.audio.mel import slaney_mel_filters
+
+SAMPLE_RATE_HERTZ = 16000
+SAMPLES_PER_ROW = 320
+DIMENSION = 512
+BLOCKS = 3
+
+FFT_SIZE = 400
+HOP = 160
+_MEL_BANDS = 80
+_HEADS = 8
+_GAIN = 5.0
+"""Brings the power of speech of RMS 0.08 to what the teacher hears."""
+_POWER_FLOOR = 10.0**-6.5
+_LONGEST_WAVE = 10000.0
+
+
+def power_spectrum(samples: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
+    """[..., 160 frames + 240] samples to power [..., 201, frames]; frame j is centred on sample
+    160 j + 200 of them."""
+    spectrum = torch.stft(samples, FFT_SIZE, HOP, window=window, center=False, return_complex=True)
+    return torch.view_as_real(spectrum).square().sum(-1)
+
+
+def mel_filters() -> torch.Tensor:
+    """[80, 201]."""
+    return slaney_mel_filters(SAMPLE_RATE_HERTZ, FFT_SIZE, _MEL_BANDS, 0.0, SAMPLE_RATE_HERTZ / 2)
+
+
+def log_mel(power: torch.Tensor, filters: torch.Tensor) -> torch.Tensor:
+    """Power [..., 201, frames] to what the network reads, [..., 80, frames]: about -0.6 to 1.3."""
+    return ((_GAIN * filters @ power).clamp_min(_POWER_FLOOR).log10() + 4.0) / 4.0
+
+
+class _Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(DIMENSION)
+        self.attention_in = nn.Linear(DIMENSION, 3 * DIMENSION)
+        self.attention_out = nn.Linear(DIMENSION, DIMENSION)
+        self.feed_forward_norm = nn.LayerNorm(DIMENSION)
+        self.feed_forward_in = nn.Linear(DIMENSION, 4 * DIMENSION)
+        self.feed_forward_out = nn.Linear(4 * DIMENSION, DIMENSION)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[batch, rows, 512] to the same shape."""
+        heads = self.attention_in(self.attention_norm(x)).unflatten(-1, (3, _HEADS, -1))
+        query, key, value = heads.permute(2, 0, 3, 1, 4)
+        attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        x = x + self.attention_out(attended)
+        hidden = F.gelu(self.feed_forward_in(self.feed_forward_norm(x)))
+        return x + torch.as_tensor(self.feed_forward_out(hidden))
+
+
+class SmallNetwork(nn.Module):
+    """Log mel [batch, 80, 2 rows] at 100 Hz to features [batch, rows, 512] at 50 Hz, each of about unit
+    variance over the speech of many speakers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution_1 = nn.Conv1d(_MEL_BANDS, DIMENSION, 3, padding=1)
+        self.convolution_2 = nn.Conv1d(DIMENSION, DIMENSION, 3, stride=2, padding=1)
+        self.blocks = nn.ModuleList(_Block() for _ in range(BLOCKS))
+        self.leave = nn.Linear(DIMENSION, DIMENSION)
+
+    def forward(self, mel: torch.Tensor) -> torch.Tensor:
+        """As the class says."""
+        return torch.as_tensor(self.leave(self.body(mel)))
+
+    def body(self, mel: torch.Tensor) -> torch.Tensor:
+        """What the last map reads, [batch, rows, 512]."""
+        x = F.gelu(self.convolution_2(F.gelu(self.convolution_1(mel)))).transpose(1, 2)
+        x = x + _positions(x.shape[1]).to(x.device)
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+def _positions(rows: int) -> torch.Tensor:
+    """Sines, then cosines, of 256 waves from 2 pi to 20000 pi rows long: [rows, 512]."""
+    half = DIMENSION // 2
+    rates = torch.exp(-math.log(_LONGEST_WAVE) / (half - 1) * torch.arange(half))
+    angles = torch.arange(rows)[:, None] * rates
+    return torch.cat([angles.sin(), angles.cos()], 1)
