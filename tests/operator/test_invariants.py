@@ -142,6 +142,8 @@ class VoiceLife(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Left alone with trainers that succeed, it always ends well, and then is quiet."""
+        # An end that has not been looked at yet may be final; the edit below is a person's answer to it.
+        self.reconcile()
         self.body = factory.edited(self.body, suspend=False)
         for _ in range(40):
             self.reconcile()
