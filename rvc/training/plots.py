@@ -29,7 +29,8 @@ def draw_losses(epochs: Sequence[Epoch], path: Path) -> None:
         points = [(epoch.number, epoch.validation[name]) for epoch in epochs if name in epoch.validation]
         _curve(axes, name if name == "validation" else f"validation: {name}", points, marker="o")
     axes.set_ylim(bottom=0)
-    axes.legend(loc="upper right")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    figure.legend(loc="outside right upper")
     figure.savefig(path)
 
 
