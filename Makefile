@@ -13,12 +13,13 @@ export TORCH_INDEX
 EXTRAS := operator trainer inference dev
 VENV := .venv
 RUN := $(VENV)/bin/python
+MEASURING := build/measuring
 READY := $(VENV)/.ready-$(shell cat requirements/dev.txt pyproject.toml | sha256sum | cut -c1-12)
 
-.PHONY: help setup demo down test lint unit bench images lock reference
+.PHONY: help setup demo down test lint unit bench bench-quality images lock reference
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(READY) ## create .venv with everything for development
 
@@ -49,6 +50,14 @@ test: setup ## everything: lint, unit tests, operator on a real API server, end 
 
 bench: setup ## print what is measured, with the command that measured it (ONLY=name for one)
 	@$(RUN) -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+bench-quality: setup $(MEASURING) ## learn voices, measure how good they are (MINUTES=10 RATE="32000 40000" EPOCHS=20)
+	@PYTHONPATH=$(MEASURING) $(RUN) -m benchmarks.quality $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE)) $(if $(EPOCHS),--epochs $(EPOCHS))
+
+$(MEASURING): requirements/measuring.txt | setup
+	@echo "installing speech measures into $@ (some 200 MB to download)"
+	@rm -rf $@ && $(VENV)/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes --target $@ -r $<
+	@touch $@
 
 reference: setup ## write crds/ and docs/reference.md anew from the typed views
 	@$(RUN) -m crds.generate && $(RUN) -m docs.generate_reference

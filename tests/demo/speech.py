@@ -78,18 +78,19 @@ def write_sources(inbox: Path) -> None:
         "letters/05.wav",
     )
     for name, sentence in zip(names, SENTENCES, strict=True):
-        audio, rate = _flite(sentence, inbox)
+        audio, rate = synthetic(sentence, inbox)
         soundfile.write(inbox / name, audio, rate)
     for index, (_, audio) in zip((6, 7), prompts(ITALIAN, seed=2), strict=False):
         soundfile.write(letters / f"{index:02d}-italian.flac", audio, RATE_HERTZ)
 
 
-def _flite(sentence: str, scratch: Path) -> tuple[np.ndarray, int]:
+def synthetic(sentence: str, scratch: Path, voice: str = "rms") -> tuple[np.ndarray, int]:
+    """A sentence spoken by one of flite's voices (rms: a man, slt: a woman): samples and their rate."""
     root = unpacked("flite", "libflite1", "libasound2")
     libraries = ":".join(str(folder) for folder in root.glob("usr/lib/*-linux-gnu"))
     path = scratch / ".flite.wav"
     subprocess.run(
-        [str(root / "usr/bin/flite"), "-voice", "rms", "-t", sentence, "-o", str(path)],
+        [str(root / "usr/bin/flite"), "-voice", voice, "-t", sentence, "-o", str(path)],
         env=os.environ | {"LD_LIBRARY_PATH": libraries},
         check=True,
     )
