@@ -16,7 +16,7 @@ _WARM_UP_SHARE = 0.1
 
 _ADVERSARY_BEGINS = 0.3
 """Share of the epochs that go by before."""
-_FEWEST_ADVERSARIAL_STEPS = 200
+_FEWEST_ADVERSARIAL_STEPS = 300
 """Discriminators that have learnt for fewer steps than this are no help."""
 _ADVERSARY_RISE_STEPS = 60
 

