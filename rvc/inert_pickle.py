@@ -233,6 +233,13 @@ class _Machine:
         )
 
 
+def ordered_dict(pairs: object = ()) -> dict[Any, Any]:
+    """What `collections.OrderedDict` makes of a list of pairs, for `Allowed.functions`."""
+    if not isinstance(pairs, list | tuple) or not all(isinstance(pair, list | tuple) for pair in pairs):
+        raise TypeError("an ordered dict of something else than pairs")
+    return dict(_pairs([part for pair in pairs for part in pair]))
+
+
 def _called(kind: object) -> str:
     return str(kind) if isinstance(kind, Global) else f"a value of type {type(kind).__name__}"
 

@@ -1,23 +1,34 @@
 """PyTorch's own file format without trust: tensors and plain values come out, and nothing in a file is run.
 
 A `.pth` is a pickle, and a pickle may call anything. Only PyTorch's reader of plain tensors
-(`weights_only=True`) is used, and what it refuses is refused by name.
+(`weights_only=True`) is used, and what it refuses is refused by name. What would end the process inside that
+reader (a key of tuples in tuples, an archive that unpacks to more than it is) is refused before.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
+import pickletools
 import re
 import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
 from rvc.errors import ArtifactCorrupt, ObjectNotFound
 from rvc.inert_pickle import ARCHIVE_ERRORS, UNSAFE_PICKLE, Allowed, read_pickle
 
+_ARCHIVE_BEGINS = b"PK\x03\x04"
+_PICKLES_OF_THE_OLDER_FORMAT = 5
+_MOST_TUPLES = 50_000
+"""In a pickle: five times those of a training checkpoint. Python hashes a tuple by recursion without a limit,
+and twice as many within each other overflow a thread's stack."""
+_TUPLES = frozenset(("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"))
 _REFUSED_NAME = re.compile(r"(?:GLOBAL|reduce for unrecognized function|but got) +(<[^>]*>|[^\s,]+)")
 
 
@@ -29,19 +40,62 @@ def load_torch_file(source: Path | bytes, name: str = "") -> dict[str, Any]:
     """
     shown = name or (str(source) if isinstance(source, Path) else "the file")
     try:
+        _require_harmless(source, shown)
         opened = source if isinstance(source, Path) else io.BytesIO(source)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about what is refused in the next moment
             content = torch.load(opened, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ObjectNotFound(f"{shown} does not exist") from error
-    except (OSError, MemoryError):
+    except (OSError, MemoryError, ArtifactCorrupt):
         raise
     except Exception as error:  # damaged bytes reach PyTorch's reader, which raises whatever comes
         raise _refusal(source, shown, error) from error
     if not isinstance(content, dict):
         raise ArtifactCorrupt(f"{shown} holds {type(content).__name__}, not named tensors")
     return content
+
+
+def _require_harmless(source: Path | bytes, shown: str) -> None:
+    """Raise ArtifactCorrupt for a file that is written to exhaust stack or memory of whoever reads it."""
+    with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as file:
+        for pickled in _pickles(file, shown):
+            if _tuples(pickled) > _MOST_TUPLES:
+                raise ArtifactCorrupt(
+                    f"{shown} has more than {_MOST_TUPLES} tuples, which no model has; it is damaged, or "
+                    "made to exhaust memory"
+                )
+
+
+def _tuples(pickled: IO[bytes]) -> int:
+    """How many a pickle makes, counted until they are too many; what is damaged PyTorch's reader tells."""
+    tuples = 0
+    with suppress(ValueError, OverflowError, MemoryError):
+        for operation, _, _ in pickletools.genops(pickled):
+            tuples += operation.name in _TUPLES
+            if tuples > _MOST_TUPLES:
+                break
+    return tuples
+
+
+def _pickles(file: IO[bytes], shown: str) -> Iterator[IO[bytes]]:
+    """What PyTorch's reader would unpickle of a file, in its order."""
+    if file.read(len(_ARCHIVE_BEGINS)) != _ARCHIVE_BEGINS:
+        file.seek(0)
+        yield from itertools.repeat(file, _PICKLES_OF_THE_OLDER_FORMAT)
+        return
+    try:
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+                raise ArtifactCorrupt(
+                    f"{shown} is a compressed archive, which PyTorch does not write; it is not read"
+                )
+            for entry in entries:
+                if entry.filename.endswith("data.pkl"):
+                    yield io.BytesIO(archive.read(entry))
+    except ARCHIVE_ERRORS as error:
+        raise ArtifactCorrupt(f"{shown} is no PyTorch file, or damaged or cut off; get it again") from error
 
 
 def _refusal(source: Path | bytes, shown: str, error: Exception) -> ArtifactCorrupt:

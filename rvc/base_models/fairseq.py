@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from rvc.errors import ArtifactCorrupt
-from rvc.inert_pickle import ARCHIVE_ERRORS, Allowed, Global, read_pickle
+from rvc.inert_pickle import ARCHIVE_ERRORS, Allowed, Global, ordered_dict, read_pickle
 
 _DTYPES = {
     "torch.FloatStorage": torch.float32,
@@ -85,7 +85,7 @@ class _Archive:
     def read(self) -> object:
         allowed = Allowed(
             functions={
-                "collections.OrderedDict": dict,
+                "collections.OrderedDict": ordered_dict,
                 "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
                 "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
             },

@@ -76,11 +76,14 @@ def recognise(content: Mapping[str, Any], shown: str, wanted: str | None = None)
         for name, tensor in (model if isinstance(model, Mapping) else content).items()
         if isinstance(tensor, torch.Tensor)
     }
-    for marks, names, convert in _KINDS:
-        if all(mark in tensors for mark in marks):
-            return Recognised(_choose(names(tensors), shown, wanted), convert(tensors))
-    if is_hubert(tensors):
-        return Recognised(_choose([BaseModelName.CONTENT_VEC], shown, wanted), _contentvec(tensors))
+    try:
+        for marks, names, convert in _KINDS:
+            if all(mark in tensors for mark in marks):
+                return Recognised(_choose(names(tensors), shown, wanted), convert(tensors))
+        if is_hubert(tensors):
+            return Recognised(_choose([BaseModelName.CONTENT_VEC], shown, wanted), _contentvec(tensors))
+    except (KeyError, IndexError, TypeError) as error:  # of tensors that are not there, or of another shape
+        raise ArtifactCorrupt(f"{shown} has only a part of a base model; get it again ({error})") from error
     raise InvalidConfiguration(
         f"{shown} is none of the base models that are known here (ContentVec, RMVPE, FCPE, CREPE, or the "
         "generators and discriminators that RVC trains from)",

@@ -51,14 +51,17 @@ class HubertSizes:
             projection = tensors.get("final_projection.weight")
             layers = sum(name.endswith(".query.weight") for name in tensors)
             feed_forward_width = len(tensors["layers.0.feed_forward_in.weight"])
-        except (KeyError, ValueError) as error:
+            channels, kernels = len(convolutions[0]), tuple(weight.shape[-1] for weight in convolutions)
+            position_groups = width // grouped_width
+        # What shapes raise that are not those of matrices and convolutions.
+        except (KeyError, ValueError, TypeError, IndexError, ZeroDivisionError) as error:
             raise ArtifactCorrupt(f"these are no weights of a HuBERT network: {error}") from error
         return cls(
-            channels=len(convolutions[0]),
-            kernels=tuple(weight.shape[-1] for weight in convolutions),
+            channels=channels,
+            kernels=kernels,
             width=width,
             position_kernel=position_kernel,
-            position_groups=width // grouped_width,
+            position_groups=position_groups,
             feed_forward_width=feed_forward_width,
             layers=layers,
             heads=heads or width // HEAD_WIDTH,

@@ -164,3 +164,22 @@ def test_other_files_are_refused_and_leave_no_trace(tmp_path):
 
 def test_every_source_is_a_base_model():
     assert set(SOURCES) <= set(BASE_MODEL_NAMES)
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {
+            "enc_p.emb_phone.weight": torch.zeros(3),
+            "enc_q.pre.weight": torch.zeros(()),
+            "dec.conv_pre.weight": 0,
+        },
+        {"input_stack.0.weight": torch.zeros(1), "output_proj.weight_v": torch.zeros(1)},
+        fairseq_names(official_tensors()) | {"encoder.pos_conv.0.weight_v": torch.zeros(768, 0, 128)},
+        fairseq_names(official_tensors()) | {"feature_extractor.conv_layers.3.0.weight": torch.zeros(())},
+    ],
+)
+def test_parts_of_a_network_and_odd_shapes_are_damage(tmp_path, tensors):
+    tensors = {name: torch.as_tensor(tensor) for name, tensor in tensors.items()}
+    with pytest.raises(ArtifactCorrupt):
+        add_base_model(tmp_path / "folder", written(tmp_path / "part.pth", tensors))

@@ -192,6 +192,13 @@ def test_a_key_too_deep_to_hash_is_damage(before, after):
         read_pickle(b"\x80\x04" + before + nested + after + b".", Allowed({}, ()), "deep.pt")
 
 
+def test_a_key_of_an_ordered_dict_is_not_hashed_either():
+    ordered = b"ccollections\nOrderedDict\n"
+    nested = b"N" + b"\x85" * 1_000_000
+    with pytest.raises(ArtifactCorrupt, match="tuple as a key"):
+        read_fairseq_model(assembled(ordered, b"(]", nested, b"N\x86at", b"R"), "deep.pt")
+
+
 def test_state_is_kept_and_never_applied():
     pickled = STUB + b")\x81" + STATE + b"b"
     value = read_pickle(b"\x80\x02" + pickled + b".", Allowed({}, ("fairseq.",)), "file")

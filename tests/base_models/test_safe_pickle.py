@@ -1,6 +1,7 @@
 import io
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,33 @@ def test_other_content_and_absent_files_are_told_apart(tmp_path):
         load_torch_file(pickle.dumps("text", protocol=2))
     with pytest.raises(ObjectNotFound, match=r"no\.pth does not exist"):
         load_torch_file(tmp_path / "no.pth")
+
+
+def too_deep(zipped: bool) -> bytes:
+    """A file whose dict has a key of very many tuples, one in the other."""
+    deep = b"\x80\x02}N" + b"\x85" * 1_000_000 + b"Ns."
+    if not zipped:
+        marks = [pickle.dumps(value, 2) for value in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})]
+        return b"".join([*marks, deep, pickle.dumps([], 2)])
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in {"data.pkl": deep, "version": b"3\n", "byteorder": b"little"}.items():
+            archive.writestr(f"archive/{name}", data)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_file_that_would_overflow_the_stack_is_refused(tmp_path, zipped):
+    path = tmp_path / "deep.pth"
+    path.write_bytes(too_deep(zipped))
+    for source in (path, path.read_bytes()):
+        with pytest.raises(ArtifactCorrupt, match="more than 50000 tuples"):
+            load_torch_file(source, "deep.pth")
+
+
+def test_a_compressed_archive_is_refused():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", b"\0" * 10**6)
+    with pytest.raises(ArtifactCorrupt, match="compressed"):
+        load_torch_file(buffer.getvalue(), "bomb.pth")
