@@ -10,10 +10,15 @@ TEMPORARY_PREFIX = ".rvc-partial-"
 
 def check_key(key: str) -> None:
     """Raise `InvalidConfiguration` unless `key` is plain path components, none of them a temporary name."""
-    if not key or not all(map(_is_plain, key.split("/"))):
+    if not is_key(key):
         raise InvalidConfiguration(
             f"{key!r} is no object key; write folder/file without '..', '//' or a leading '/'"
         )
+
+
+def is_key(key: str) -> bool:
+    """Whether `key` could name an object of ours, which `check_key` demands."""
+    return bool(key) and all(map(_is_plain, key.split("/")))
 
 
 def check_prefix(prefix: str) -> None:
