@@ -131,7 +131,7 @@ def test_what_the_voice_cannot_do_is_refused(
 def test_a_voice_of_another_content_encoder_is_refused(voice: Voice, base_models: Path) -> None:
     other = msgspec.structs.replace(voice.manifest.content_encoder, digest="sha256:" + "0" * 64)
     manifest = msgspec.structs.replace(voice.manifest, content_encoder=other)
-    with pytest.raises(InvalidConfiguration, match="was trained with WhisperBase sha256:000"):
+    with pytest.raises(InvalidConfiguration, match="was trained with Small sha256:000"):
         Converter(dataclasses.replace(voice, manifest=manifest), base_models, torch.device("cpu"))
 
 

@@ -78,7 +78,7 @@ def test_the_analysis_hears_what_is_there(source: Source) -> None:
     assert not source.voiced[220:280].any()
     assert np.median(source.f0_hertz[20:180]) == pytest.approx(140 * 2 ** (5 / 12), rel=0.02)
     assert (source.f0_hertz > 0).all()
-    assert source.content.shape == (450, 512)
+    assert len(source.content) == 450
 
 
 def test_retrieval_and_protection_change_what_they_should(tiles: VoiceTiles, source: Source) -> None:
