@@ -14,7 +14,7 @@ from rvc.errors import ArtifactCorrupt
 from tests.fixtures.sounds import voice_like
 
 CPU = torch.device("cpu")
-PINNED = "sha256:0c7880365cbef63425bccb49f5e5df092c9f505b0a73cec12d385bd13950d1c6"
+PINNED = "sha256:38c4f69f2dc75f3ca762aeb79c76a8a795f94f14aab48eb8dbd964d67ef950f2"
 
 
 @pytest.fixture(scope="module")
