@@ -28,7 +28,7 @@ from safetensors.torch import save
 from rvc import __version__
 from rvc.architectures import Architecture, TrainingRun, architecture
 from rvc.community.voice import write_community_files
-from rvc.content import load_content_encoder
+from rvc.content import load_content_encoder, resolve_content_encoder
 from rvc.contract import Architecture as ArchitectureName
 from rvc.contract import Consent, Progress, Stage, TrainingSettings
 from rvc.dataset.features import Extractor
@@ -196,13 +196,14 @@ class _Work:
         """The dataset and what it was made with."""
         progress.stage(Stage.PREPARING)
         settings = self.settings
+        encoder = resolve_content_encoder(settings.content_encoder, settings.architecture, self.base_models)
         recordings, speakers = (
             find_speakers(self.dataset_folder)
             if settings.multi_speaker
             else (find_recordings(self.dataset_folder), ())
         )
         extractor = Extractor(
-            load_content_encoder(settings.content_encoder, self.base_models, self.device),
+            load_content_encoder(encoder, self.base_models, self.device),
             load_pitch(settings.pitch_method, self.base_models, self.device),
             settings.sample_rate_hertz,
             self.synthesizer.conventions,

@@ -208,7 +208,6 @@ SOURCES: dict[str, Source] = {
 
 DEFAULT_NAMES = (
     BaseModelName.FCPE.value,
-    BaseModelName.WHISPER_BASE.value,
     BaseModelName.SPEAKER_ENCODER.value,
 )
 """What training, conversion and evaluation need when nothing else is asked for; the package index alone has

@@ -20,12 +20,15 @@ from rvc.base_models import (
     open_base_model,
 )
 from rvc.content.contentvec import ContentVecEncoder
+from rvc.content.small import SmallEncoder
 from rvc.content.whisper import WhisperEncoder
 from rvc.contract import Architecture
 from rvc.contract import ContentEncoder as ContentEncoderName
 from rvc.errors import InvalidConfiguration
 
 FRAMES_PER_SECOND = 50
+
+_OF_RVC2 = (ContentEncoderName.CONTENT_VEC_768, ContentEncoderName.CONTENT_VEC_256)
 
 
 class ContentEncoder(Protocol):
@@ -62,21 +65,23 @@ def resolve_content_encoder(
     """The encoder that a training is to use: `Auto` is what the architecture's voices are made for.
 
     Voices of RVC2 are to open in the community's programs, which know ContentVec alone. Raises
-    `InvalidConfiguration` where `Auto` means ContentVec and the folder does not have it.
+    `InvalidConfiguration` for another encoder of RVC2, and where the folder does not have ContentVec.
     """
-    if name != ContentEncoderName.AUTO:
-        return name
     if architecture != Architecture.RVC2:
-        return ContentEncoderName.WHISPER_BASE
+        return ContentEncoderName.SMALL if name == ContentEncoderName.AUTO else name
+    if name not in (ContentEncoderName.AUTO, *_OF_RVC2):
+        raise InvalidConfiguration(
+            f"contentEncoder {name} is not for architecture {Architecture.RVC2}; use {' or '.join(_OF_RVC2)}",
+            reason="ContentEncoderUnavailable",
+        )
     if not has_base_model(BaseModelName.CONTENT_VEC, base_models):
         raise InvalidConfiguration(
             f"{Architecture.RVC2} voices hear with ContentVec, which {base_models or default_folder()} does "
             "not have; run `rvc fetch-base --only contentvec` where it can be downloaded, add the file that "
-            f"you have with `rvc add-base`, or choose {ContentEncoderName.WHISPER_BASE} for a voice that "
-            "other programs cannot use",
+            f"you have with `rvc add-base`, or train architecture {Architecture.LIGHT}",
             reason=BASE_MODEL_MISSING,
         )
-    return ContentEncoderName.CONTENT_VEC_768
+    return ContentEncoderName.CONTENT_VEC_768 if name == ContentEncoderName.AUTO else name
 
 
 def load_content_encoder(
@@ -84,14 +89,10 @@ def load_content_encoder(
 ) -> ContentEncoder:
     """The encoder of that name with weights from the base-model folder (None: the default folder).
 
-    Raises `InvalidConfiguration` for an encoder that this release does not have, or without its weights.
+    `Auto` is the one that needs no folder. Raises `InvalidConfiguration` for an encoder without its weights.
     """
-    if name in (ContentEncoderName.AUTO, ContentEncoderName.WHISPER_BASE):
+    if name in (ContentEncoderName.AUTO, ContentEncoderName.SMALL):
+        return SmallEncoder(device)
+    if name == ContentEncoderName.WHISPER_BASE:
         return WhisperEncoder(open_base_model(BaseModelName.WHISPER_BASE, base_models), device)
-    if name in (ContentEncoderName.CONTENT_VEC_768, ContentEncoderName.CONTENT_VEC_256):
-        return ContentVecEncoder(name, open_base_model(BaseModelName.CONTENT_VEC, base_models), device)
-    raise InvalidConfiguration(
-        f"contentEncoder {name} is not in this release; use {ContentEncoderName.WHISPER_BASE} or "
-        f"{ContentEncoderName.AUTO}",
-        reason="ContentEncoderUnavailable",
-    )
+    return ContentVecEncoder(name, open_base_model(BaseModelName.CONTENT_VEC, base_models), device)

@@ -46,6 +46,7 @@ class Extractor:
             recording.digest,
             self.content.digest,
             self.pitch.name,
+            self.pitch.digest,
             self.sample_rate_hertz,
             self.conventions.levels_speech,
             self.conventions.gates_f0,

@@ -37,7 +37,7 @@ def voice(tmp_path_factory: pytest.TempPathFactory, dataset: Path, base_models: 
     folder = tmp_path_factory.mktemp("voices") / "ann"
     done = rvc("train", dataset, folder, *QUICK, "--base-models", base_models)
     assert done.returncode == 0, done.stderr
-    assert "\nann: Light at 16000 Hz, WhisperBase, FCPE\nlearnt from 0.2 minutes" in done.stdout
+    assert "\nann: Light at 16000 Hz, Small, FCPE\nlearnt from 0.2 minutes" in done.stdout
     assert "Training" in done.stderr
     return folder
 

@@ -20,9 +20,11 @@ def test_auto_is_what_the_voices_of_an_architecture_are_made_for(tmp_path):
     folder = folder_with_contentvec(tmp_path, 24)
     auto = ContentEncoder.AUTO
     assert resolve_content_encoder(auto, Architecture.RVC2, folder) == ContentEncoder.CONTENT_VEC_768
-    assert resolve_content_encoder(auto, Architecture.LIGHT, folder) == ContentEncoder.WHISPER_BASE
-    for name in (ContentEncoder.CONTENT_VEC_256, ContentEncoder.WHISPER_BASE):
-        assert resolve_content_encoder(name, Architecture.RVC2, folder) == name
+    assert resolve_content_encoder(auto, Architecture.LIGHT, folder) == ContentEncoder.SMALL
+    narrow = ContentEncoder.CONTENT_VEC_256
+    assert resolve_content_encoder(narrow, Architecture.RVC2, folder) == narrow
+    with pytest.raises(InvalidConfiguration, match="use ContentVec768 or ContentVec256"):
+        resolve_content_encoder(ContentEncoder.SMALL, Architecture.RVC2, folder)
 
 
 def test_contentvec_that_is_not_there_is_told_before_the_work(tmp_path):

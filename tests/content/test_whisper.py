@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from rvc.base_models import BaseModelName
+from rvc.base_models.fetch import fetch_base_models
 from rvc.content import load_content_encoder
 from rvc.content.whisper import HEADS, WhisperEncoder, _Block
 from rvc.contract import ContentEncoder
@@ -13,6 +15,7 @@ PINNED = "sha256:f01d7c57fc8744eef7fdd9d10490b983e671f9d81c4fd035cb46c4db29414b0
 
 @pytest.fixture(scope="module")
 def encoder(base_models) -> WhisperEncoder:
+    fetch_base_models(base_models, print, [BaseModelName.WHISPER_BASE])
     return load_content_encoder(ContentEncoder.WHISPER_BASE, base_models, CPU)
 
 

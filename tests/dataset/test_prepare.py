@@ -189,7 +189,7 @@ def write_speakers(folder: Path, names: tuple[str, ...], files: int, seconds: fl
     for speaker, name in enumerate(names):
         (folder / name).mkdir(parents=True)
         for number in range(files):
-            sound = voice_like(seconds + number / 10, 120.0 + 80 * speaker)
+            sound = voice_like(seconds + number / 10, 120.0 + 80 * speaker + 0.1 * number)
             soundfile.write(folder / name / f"{number}.wav", sound, 16000)
     return folder
 
