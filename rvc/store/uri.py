@@ -56,8 +56,9 @@ def _open_bucket(rest: str, settings: StoreSettings, sleep: Callable[[float], No
         raise InvalidConfiguration(
             f"oss://{rest}: the package {error.name} is not installed; install rvc-operator[oss]"
         ) from error
-    bucket, _, key = rest.partition("/")
-    return OssStore(bucket, settings, os.environ, waiting=Waiting(sleep=sleep)), _checked(key)
+    bucket, _, path = rest.partition("/")
+    key = _checked(path)
+    return OssStore(bucket, settings, os.environ, waiting=Waiting(sleep=sleep)), key
 
 
 def _open_file(uri: str, rest: str) -> tuple[Store, str]:

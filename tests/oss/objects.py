@@ -208,10 +208,10 @@ class Bucket:
                 _forget(part)
 
     def uploads(self, prefix: str = "") -> list[Upload]:
-        """Multipart uploads that are neither completed nor aborted, by key and age."""
+        """Multipart uploads that are neither completed nor aborted, by key and id."""
         with self._lock:
             found = [upload for upload in self._uploads.values() if upload.key.startswith(prefix)]
-        return sorted(found, key=lambda upload: (upload.key, upload.initiated, upload.upload_id))
+        return sorted(found, key=lambda upload: (upload.key, upload.upload_id))
 
     def keys(self) -> list[str]:
         """All keys."""

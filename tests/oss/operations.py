@@ -249,13 +249,12 @@ def list_parts(call: Call) -> Answer:
 
 
 def list_multipart_uploads(call: Call) -> Answer:
-    after = call.parameters.get("key-marker", ""), call.parameters.get("upload-id-marker", "")
-    uploads = call.bucket.uploads(call.parameters.get("prefix", ""))
-    ids = [upload.upload_id for upload in uploads]
-    if after[1] in ids:
-        uploads = uploads[ids.index(after[1]) + 1 :]
-    elif after[0]:
-        uploads = [upload for upload in uploads if upload.key > after[0]]
+    key, upload_id = call.parameters.get("key-marker", ""), call.parameters.get("upload-id-marker", "")
+    uploads = [
+        upload
+        for upload in call.bucket.uploads(call.parameters.get("prefix", ""))
+        if upload.key > key or (upload.key == key and upload_id and upload.upload_id > upload_id)
+    ]
     most = call.number("max-uploads", 1000, _MOST_LISTED)
     return xml(Listing(call.parameters).uploads(call.bucket_name, uploads[:most], len(uploads) > most))
 

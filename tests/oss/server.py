@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 import uuid
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -239,10 +240,14 @@ class _Handler(BaseHTTPRequestHandler):
         return bucket, key
 
     def _refusal(self, refusal: OssError, host: str) -> Answer:
-        answer = xml(
-            error(refusal.code, refusal.message, self._request_id, host), refusal.headers, refusal.status
-        )
-        return answer if refusal.status != 304 else Answer(304)
+        if refusal.status == 304:
+            return Answer(304)
+        document = error(refusal.code, refusal.message, self._request_id, host)
+        answer = xml(document, refusal.headers, refusal.status)
+        if self.command == "HEAD":
+            answer.headers["x-oss-err"] = b64encode(b"".join(answer.body)).decode()
+            answer.length = 0
+        return answer
 
     def _send(self, answer: Answer, fault: Fault) -> None:
         headers = dict(answer.headers)

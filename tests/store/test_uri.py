@@ -40,7 +40,9 @@ def test_a_claim_that_is_not_mounted():
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
-        ("oss://bucket/key", "pvc:// and file://"),
+        ("oss://Not_A_Bucket/key", "no name of a bucket"),
+        ("oss:///key", "no name of a bucket"),
+        ("oss://bucket/a//b", "'//'"),
         ("s3://bucket/key", "no kind of storage"),
         ("/data/x", "no URI"),
         ("", "no URI"),
