@@ -18,25 +18,35 @@ from safetensors.torch import load_file
 from rvc.base_models.contentvec import hubert_tensors
 from rvc.content.contentvec import V1_LAYERS
 from rvc.content.hubert import STRIDES, HubertNetwork, HubertSizes
-from rvc.parity.findings import Check, Finding, absolute, equal
+from rvc.errors import InvalidConfiguration
+from rvc.parity.findings import Check, Deviation, Finding, absolute, equal
 
 _TOLERANCE = 1e-4
 
 
-def _features(path: Path) -> Iterator[Finding]:
+def _features(path: Path) -> Iterator[Finding | Deviation]:
     models = path.parent.parent / "models"
-    known = (weights.stem for weights in models.glob("hubert_*.safetensors"))
+    known = [weights.stem for weights in models.glob("hubert_*.safetensors")]
+    if not any(path.stem.startswith(stem) for stem in known):
+        raise InvalidConfiguration(
+            f"{path} is about a network {path.stem}.safetensors in the folder `models` beside its own, and "
+            "there is none; bring the file"
+        )
     network = _network(models, max((stem for stem in known if path.stem.startswith(stem)), key=len))
     with np.load(path, allow_pickle=False) as arrays:
         expected = dict(arrays)
-    audio = torch.from_numpy(expected.pop("wave"))[None]
+    audio = torch.from_numpy(expected.pop("wave")).float().reshape(1, -1)
     for name, theirs in expected.items():
         with torch.inference_mode():
-            yield absolute(name, _ours(network, audio, name).numpy(), theirs, _TOLERANCE)
+            ours = _ours(network, audio, name)
+        if ours is None:
+            yield Deviation(name, "nothing here computes an array of this name; it was not compared")
+        else:
+            yield absolute(name, ours.numpy(), theirs, _TOLERANCE)
 
 
-def _ours(network: HubertNetwork, audio: torch.Tensor, name: str) -> torch.Tensor:
-    """What an array of that name holds, without the batch."""
+def _ours(network: HubertNetwork, audio: torch.Tensor, name: str) -> torch.Tensor | None:
+    """What an array of that name holds, without the batch; None for a name that is not known."""
     if name == "conv_features":
         return network.convolve(audio)[0]
     if name == "v1":
@@ -44,9 +54,7 @@ def _ours(network: HubertNetwork, audio: torch.Tensor, name: str) -> torch.Tenso
     if name == "v2":
         return torch.as_tensor(network(audio)[0])
     hidden = re.fullmatch(r"hidden(\d+)", name)
-    if hidden is None:
-        raise ValueError(f"an array {name}, which nothing here computes")
-    return torch.as_tensor(network(audio, int(hidden[1]))[0])
+    return None if hidden is None else torch.as_tensor(network(audio, int(hidden[1]))[0])
 
 
 def _weights(path: Path) -> Iterator[Finding]:

@@ -124,6 +124,7 @@ def _check_network(extractor: RMVPE, arrays: Mapping[str, np.ndarray]) -> Iterab
 
 
 def _tracks(arrays: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Voicing thresholds of the F0 in a file: the usual one, and `f0_thr` with what `thr` says."""
     tracks = {"f0": rmvpe.VOICING_THRESHOLD}
     if "thr" in arrays:
         tracks["f0_thr"] = float(arrays["thr"])
@@ -139,7 +140,7 @@ def _certain(salience: np.ndarray, threshold: float) -> np.ndarray:
 def _check_listing(
     arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], digests: list[str]
 ) -> Iterable[Finding | Deviation]:
-    """The texts of a file: names of the weights in any order, or digests of them."""
+    """The texts of a file: names of weights, all or some in any order, or digests of them."""
     for label, array in arrays.items():
         if array.dtype.kind != "U":
             continue
@@ -150,7 +151,7 @@ def _check_listing(
             else:
                 yield Deviation(label, "a digest of something else than the weights; the salience decides")
         elif texts & shapes.keys():
-            yield equal(f"{label} (of the weights)", sorted(texts), sorted(shapes))
+            yield equal(f"{label}, {len(texts)} names of {len(shapes)}", sorted(texts - shapes.keys()), [])
 
 
 def _digests(tensors: Mapping[str, torch.Tensor]) -> Iterable[str]:

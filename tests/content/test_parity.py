@@ -5,7 +5,9 @@ from fnmatch import fnmatch
 import numpy as np
 import pytest
 
+from rvc.errors import InvalidConfiguration
 from rvc.parity.content import CHECKS
+from rvc.parity.findings import Deviation
 from tests.fixtures.parity import parity_file
 
 
@@ -32,3 +34,17 @@ def test_another_recording_is_noticed(tmp_path):
         "conv_features", "hidden0", "hidden12", "hidden9", "v1", "v2",
     ]  # fmt: skip
     assert not any(finding.passed for finding in findings)
+
+
+def test_arrays_of_unknown_names_are_told_and_not_compared(tmp_path):
+    source = parity_file("hubert_tiny.npz").resolve()
+    with np.load(source) as arrays:
+        kept = {name: arrays[name] for name in ("wave", "v2")}
+    (tmp_path / "data").mkdir()
+    (tmp_path / "models").symlink_to(source.parent.parent / "models")
+    np.savez(tmp_path / "data" / "hubert_tiny.npz", **kept, sha_wave=np.array("0" * 64))
+    compared, other = CHECKS["hubert_*.npz"](tmp_path / "data" / "hubert_tiny.npz")
+    assert compared.passed
+    assert isinstance(other, Deviation)
+    with pytest.raises(InvalidConfiguration, match=r"hubert_wide\.safetensors"):
+        list(CHECKS["hubert_*.npz"](tmp_path / "data" / "hubert_wide.npz"))

@@ -1,15 +1,21 @@
 """`rvc.parity.pitch` on the original's files, and on files that say something else."""
 
+import hashlib
 from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from rvc.base_models import BASE_MODELS_FOLDER_VARIABLE
+from rvc.base_models import BASE_MODELS_FOLDER_VARIABLE, BaseModel
 from rvc.errors import InvalidConfiguration
+from rvc.parity.fill import fill
 from rvc.parity.findings import Finding
 from rvc.parity.pitch import CHECKS
+from rvc.pitch.rmvpe import RMVPE, decode_salience
+from rvc.pitch.rmvpe_network import RMVPENetwork, Sizes
+from rvc.pitch.windows import HOP
 from tests.fixtures.parity import parity_file
 
 FILES = ["f0_coarse.npz", "f0_pm.npz", "f0_neural_real_weights.npz", "rmvpe_decode.npz", "rmvpe_small.npz"]
@@ -57,3 +63,25 @@ def test_missing_networks_say_what_to_fetch(tmp_path, monkeypatch):
     monkeypatch.setenv(BASE_MODELS_FOLDER_VARIABLE, str(tmp_path))
     with pytest.raises(InvalidConfiguration, match="rvc fetch-base"):
         findings(parity_file("f0_neural_real_weights.npz"))
+
+
+def test_the_official_size_by_the_rule_needs_few_arrays(tmp_path):
+    (tmp_path / "rmvpe_small.npz").symlink_to(parity_file("rmvpe_small.npz"))
+    shapes = {name: tuple(t.shape) for name, t in RMVPENetwork(Sizes()).state_dict().items()}
+    tensors = {name: fill(name, shape, 11) for name, shape in shapes.items()}
+    names = sorted(shapes)[:3]
+    texts = {
+        "names": np.array(list(shapes)),
+        "sha_names": np.array(names),
+        "sha": np.array([hashlib.sha256(tensors[name].numpy().tobytes()).hexdigest() for name in names]),
+        "note": np.array("the same wave"),
+    }
+    tensors["fc.1.weight"] *= 3
+    tensors["fc.1.bias"] -= 3
+    network = RMVPE(BaseModel("", tensors), torch.device("cpu"))
+    wave = np.load(tmp_path / "rmvpe_small.npz")["wave"]
+    salience = network.salience(network.log_mel(wave, 0, len(wave) // HOP + 1))
+    np.savez(tmp_path / "rmvpe_full_rule.npz", salience=salience, f0=decode_salience(salience, 0.03), **texts)
+    found = findings(tmp_path / "rmvpe_full_rule.npz")
+    assert [each.name for each in found if not each.passed] == []
+    assert len(found) == 8
