@@ -79,11 +79,16 @@ def convert_file(
             return failed(job, fingerprint, error.reason, str(error))
         try:
             done = converter.convert(
-                source, output, request.parameters, request.output.format, Path(folder), stop=abandoned.is_set
+                source,
+                output,
+                request.parameters,
+                request.output.format,
+                Path(folder),
+                stop=abandoned.is_set,
+                name=job.source.name,
             )
         except InvalidAudio as error:
-            message = str(error).replace(str(source), job.source.name)
-            return failed(job, fingerprint, error.reason, message)
+            return failed(job, fingerprint, error.reason, str(error))
         key = places.output_prefix + job.output_name
         published = with_store_retries(
             lambda: places.outputs.upload(output, key, overwrite=True), abandoned.wait

@@ -44,8 +44,10 @@ class VoiceConverter(Protocol):
         scratch: Path,
         *,
         stop: Callable[[], bool],
+        name: str,
     ) -> Converted:
-        """Write `output`, complete; raises `InvalidAudio`, or `Terminated` soon after `stop` became true."""
+        """Write `output`, complete; messages call the recording `name`. Raises `InvalidAudio`, or
+        `Terminated` soon after `stop` became true."""
 
 
 VoiceLoader = Callable[[VoiceReference, Path], VoiceConverter]

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
+from tests.community.models import official_content
 from tests.demo.watch import condition, settled
-from tests.end_to_end.world import GROUP, World, conversion, voice
+from tests.end_to_end.world import GROUP, World, conversion, imported, voice
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(1800)]
 OPERATOR = "app.kubernetes.io/name=rvc-operator"
@@ -96,10 +98,19 @@ def test_a_bad_dataset_ends_in_a_condition_that_says_what_to_do(
     assert condition(world.get("voicemodel", name), "Stalled")["status"] == "True"
 
 
-def test_what_is_not_there_yet_is_said_clearly(world: World) -> None:
+def test_a_base_model_that_is_missing_is_said_clearly(world: World) -> None:
     world.apply(voice("later", "recordings/allison", architecture="RVC2", sampleRateHertz=40000))
     ready = world.until_reason("voicemodel", "later", "ConfigurationInvalid")
-    assert "Light" in ready["message"]
+    assert "rvc fetch-base --only contentvec" in ready["message"]
+
+
+def test_a_voice_from_elsewhere_is_brought_into_the_cluster(world: World, tmp_path: Path) -> None:
+    torch.save(official_content(), tmp_path / "alice.pth")
+    with world.files() as files:
+        files.upload(tmp_path, "downloads")
+    world.apply(imported("alice", "downloads/alice.pth"))
+    brought = world.until_ready("voicemodel", "alice")
+    assert brought["status"]["artifact"]["manifestDigest"].startswith("sha256:")
 
 
 def test_deleting_the_voices_leaves_nothing(world: World) -> None:

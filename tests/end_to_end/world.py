@@ -116,6 +116,14 @@ def voice(name: str, dataset: str, **training: Any) -> dict[str, Any]:
     }
 
 
+def imported(name: str, model: str) -> dict[str, Any]:
+    """A VoiceModel that brings a model file of the claim."""
+    made = voice(name, "")
+    del made["spec"]["dataset"], made["spec"]["training"]
+    made["spec"]["import"] = {"modelUri": f"pvc://{CLAIM}/{model}"}
+    return made
+
+
 def conversion(name: str, voice_name: str, **spec: Any) -> dict[str, Any]:
     """A Conversion into `converted/<name>/` of the claim; give `input`."""
     return {

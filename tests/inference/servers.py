@@ -23,7 +23,7 @@ from rvc.contract import (
     VoiceReference,
     encode,
 )
-from rvc.errors import Terminated
+from rvc.errors import InvalidAudio, Terminated
 from rvc_inference.app import create_app
 from rvc_inference.metrics import registry
 from rvc_inference.readiness import ServedVoice
@@ -59,8 +59,12 @@ class Copier:
         scratch: Path,
         *,
         stop: Callable[[], bool],
+        name: str,
     ) -> Copied:
-        audio = load_audio(input, RATE_HERTZ)
+        try:
+            audio = load_audio(input, RATE_HERTZ)
+        except InvalidAudio as error:
+            raise InvalidAudio(str(error).replace(input.name, name), reason=error.reason) from error
         self.waiting.set()
         while not self.gate.wait(0.01):
             if stop():

@@ -127,7 +127,6 @@ def test_inputs_that_come_later_do_not_join(server, copier, claim, batch):
         (request(prefix="pvc://data/missing/"), "InputInvalid", "no recordings below pvc://data/missing/"),
         (request(prefix="pvc://data/texts/"), "InputInvalid", "1 other files"),
         (request(object="pvc://other/a.wav"), "ClaimNotMounted", "claim other is not mounted"),
-        (request(object="oss://bucket/a.wav"), "ConfigurationInvalid", "later"),
         (request(object="pvc://data/texts/"), "ConfigurationInvalid", "input.prefix"),
         (request(prefix="pvc://data/texts"), "ConfigurationInvalid", "must end in /"),
         (request(), "ConfigurationInvalid", "exactly one"),
@@ -162,6 +161,14 @@ def test_what_cannot_be_done_fails_as_a_whole_and_for_good(server, claim, wanted
     assert (status.state, status.reason, status.retriable) == (ConversionState.FAILED, reason, False)
     assert words in status.message
     assert server.put("u1", wanted).status_code == 200
+
+
+def test_credentials_that_are_missing_may_come(server):
+    wanted = request(object="oss://bucket/a.wav")
+    server.put("u1", wanted)
+    status = server.ended("u1")
+    assert (status.state, status.reason) == (ConversionState.FAILED, "CredentialsMissing")
+    assert status.retriable
 
 
 def test_a_single_file_does_not_wait_for_a_batch(server, copier, claim, batch):

@@ -45,7 +45,7 @@ def attempt(tmp_path: Path, **changes: object) -> RvcError:
             "pvc://data/elsewhere/ holds no",
         ),
         ({"dataset_uri": "pvc://other/dataset/"}, ExitCode.DATASET_INVALID, "claim other is not mounted"),
-        ({"dataset_uri": "oss://bucket/dataset/"}, ExitCode.CONFIGURATION_INVALID, "later"),
+        ({"dataset_uri": "oss://bucket/dataset/"}, ExitCode.PERMISSION_DENIED, "no credentials for OSS"),
         ({"artifact_uri": "pvc://other/voice/"}, ExitCode.DATASET_INVALID, "claim other is not mounted"),
         (
             {"training": msgspec.structs.replace(SETTINGS, multi_speaker=True)},

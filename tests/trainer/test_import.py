@@ -85,7 +85,6 @@ def test_a_voice_may_come_without_an_index(downloads, tmp_path):
             ImportSource(FILES.model_uri, "pvc://data/none.index"), "ImportNotFound",
             "pvc://data/none.index is not there",
         ),
-        (ImportSource("oss://bucket/a.pth"), "ConfigurationInvalid", "later"),
         (ImportSource(FILES.index_uri), "ArtifactCorrupt", f"{FILES.index_uri} is no PyTorch file"),
         (
             ImportSource(FILES.model_uri, FILES.model_uri), "ArtifactCorrupt",
