@@ -25,6 +25,8 @@ from rvc.rvc2.state import load_state, state_shapes
 SOUND_TOLERANCE = 2e-4
 LATENT_TOLERANCE = 1e-4
 _SINE_TOLERANCE = 1e-5
+_SINE_DRIFT_PER_SECOND = 3e-7
+"""The original sums the phase in float32: after a minute it is off by 7e-6."""
 _FULL_POST_GAIN = 4.0
 _FULL_SPEAKER = 5
 
@@ -140,7 +142,8 @@ def check_sine(path: Path) -> Iterable[Finding | Deviation]:
     for name in sorted(name for name in arrays if name.startswith("sine_")):
         rate = name.removeprefix("sine_")
         waves, voiced = sine(f0, int(rate))
-        yield absolute(name, waves[0], arrays[name], _SINE_TOLERANCE)
+        tolerance = _SINE_TOLERANCE + _SINE_DRIFT_PER_SECOND * f0.shape[1] / 100
+        yield absolute(name, waves[0], arrays[name], tolerance)
         if f"uv_{rate}" in arrays:
             yield equal(f"uv_{rate}", voiced[0].numpy(), arrays[f"uv_{rate}"])
 
