@@ -320,7 +320,8 @@ class _Handler(BaseHTTPRequestHandler):
             case "DELETE", "faults":
                 self.oss.faults.clear()
             case "POST", "accounts" if isinstance(content, dict):
-                self.oss.accounts[content.pop("id")] = Account(**content)
+                key_id = content.pop("id")
+                self.oss.accounts[key_id] = Account(**content)
             case "DELETE", "accounts" if isinstance(content, str):
                 del self.oss.accounts[content]
             case "GET", "operations":
