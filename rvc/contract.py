@@ -258,6 +258,8 @@ class VoiceReference(_Json, frozen=True):
     revision: str
     device: Device = Device.CPU
     store: StoreSettings = StoreSettings()
+    base_models_uri: str = ""
+    """Folder of base models to speak with; empty for those of the image."""
 
 
 class ConversionParameters(_Json, frozen=True):

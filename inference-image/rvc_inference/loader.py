@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
-from rvc.base_models import default_folder
+from rvc.base_models import default_folder, read_manifest
+from rvc.base_models.stored import fetch_stored, for_conversion
 from rvc.contract import VoiceReference
 from rvc.convert import Converter
 from rvc.device import accelerator_errors, open_device
@@ -21,4 +23,15 @@ def load_voice(reference: VoiceReference, folder: Path) -> Converter:
     store, prefix = open_store(reference.uri, reference.store)
     voice = fetch_voice(store, prefix, folder, reference.manifest_digest)
     with accelerator_errors():
-        return Converter(voice, default_folder(), device)
+        return Converter(voice, _base_models(reference, folder.parent), device)
+
+
+def _base_models(reference: VoiceReference, scratch: Path) -> Path:
+    """Fetched once for all voices that name the same folder; a server reads them one at a time."""
+    if not reference.base_models_uri:
+        return default_folder()
+    digest = hashlib.sha256(reference.base_models_uri.encode()).hexdigest()[:16]
+    folder = scratch / f"base-models-{digest}"
+    if read_manifest(folder) is None:
+        fetch_stored(reference.base_models_uri, reference.store, folder, for_conversion, lambda: None)
+    return folder

@@ -109,18 +109,25 @@ def read_manifest(folder: Path) -> BaseModelManifest | None:
         text = (folder / MANIFEST_NAME).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
+    return decode_manifest(text, str(folder / MANIFEST_NAME))
+
+
+def decode_manifest(text: bytes, where: str) -> BaseModelManifest:
+    """The manifest in a text that was read from `where`; raises `ArtifactCorrupt`."""
     try:
         manifest = msgspec.json.decode(text, type=BaseModelManifest)
     except msgspec.MsgspecError as error:
         raise ArtifactCorrupt(
-            f"{folder / MANIFEST_NAME} is not a base-model manifest ({error}); remove the folder and run "
-            "`rvc fetch-base` again"
+            f"{where} is not a base-model manifest ({error}); remove the folder and run `rvc fetch-base` "
+            "again"
         ) from error
     if manifest.format_version != FORMAT_VERSION:
         raise ArtifactCorrupt(
-            f"{folder / MANIFEST_NAME} has format version {manifest.format_version}, this program reads "
-            f"{FORMAT_VERSION}; run the `rvc fetch-base` of the same release"
+            f"{where} has format version {manifest.format_version}, this program reads {FORMAT_VERSION}; run "
+            "the `rvc fetch-base` of the same release"
         )
+    if any("/" in entry.file or entry.file.startswith(".") for entry in manifest.models.values()):
+        raise ArtifactCorrupt(f"{where} names a file that is no plain name; run `rvc fetch-base` again")
     return manifest
 
 

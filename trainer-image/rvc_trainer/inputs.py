@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from rvc.base_models.stored import fetch_stored, for_training
 from rvc.community.index_file import MOST_BYTES as MOST_INDEX_BYTES
 from rvc.community.training_checkpoint import MOST_BYTES as MOST_CHECKPOINT_BYTES
 from rvc.contract import ImportSource, StoreSettings, TrainingRequest
@@ -78,18 +79,13 @@ def fetch_base_models(request: TrainingRequest, folder: Path, stop: Callable[[],
     uri = request.training.base_models_uri
     if not uri:
         return None
-    try:
-        files = fetch_folder(uri, request.store, folder, stop)
-    except ObjectNotFound as error:
-        raise InvalidConfiguration(
-            f"the base models {uri} are not there ({error})", reason="BaseModelMissing"
-        ) from error
-    if files == 0:
-        raise InvalidConfiguration(
-            f"{uri} holds no base models; fill a folder with `rvc fetch-base` and copy it there",
-            reason="BaseModelMissing",
-        )
-    return folder
+
+    def stop_here() -> None:
+        if stop():
+            raise Terminated(f"ended while fetching {uri}")
+
+    wanted = for_training(request.training.sample_rate_hertz)
+    return fetch_stored(uri, request.store, folder, wanted, stop_here)
 
 
 def fetch_folder(uri: str, settings: StoreSettings, folder: Path, stop: Callable[[], bool]) -> int:

@@ -96,7 +96,8 @@ class Training(SpecStruct, frozen=True):
     tensor_board: bool = False
     """True adds event files for TensorBoard to the voice's files."""
     base_models_uri: Uri | None = None
-    """Folder of base models, filled by `rvc fetch-base`; left out, the ones inside the images."""
+    """Folder of base models for training and serving, of imported voices too, filled by `rvc fetch-base`;
+    left out, the ones inside the images."""
     backoff_limit: Annotated[int, Meta(ge=0, le=20)] = 3
     """How many failed attempts are followed by another one. Disruptions, e.g. of a node, do not count."""
     active_deadline_seconds: Annotated[int, Meta(ge=60, le=2592000)] = 86400
@@ -195,9 +196,9 @@ class VoiceModelSpec(SpecStruct, frozen=True, kw_only=True):
     storage: Storage
     """Where the voice's files are kept."""
     training: Training = Training()
-    """How the voice is learnt; without effect on an imported voice. A change trains a new revision while the
-    old one serves; only
-    saveEveryEpochs, backoffLimit and the two deadlines may change without."""
+    """How the voice is learnt; but for baseModelsUri without effect on an imported voice. A change trains a
+    new revision while the old one serves; only tensorBoard, saveEveryEpochs, backoffLimit and the two
+    deadlines may change without."""
     accelerator: Accelerator = Accelerator()
     """The GPU of training and serving."""
     serving: Serving = Serving()

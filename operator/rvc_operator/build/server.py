@@ -37,6 +37,7 @@ def voice_reference(
         revision=revision,
         device=device,
         store=store_settings(voice),
+        base_models_uri=voice.spec.training.base_models_uri or "",
     )
 
 
@@ -122,7 +123,10 @@ def _server(
     container["livenessProbe"] = _probe("/healthz", 10, 6)
     container["readinessProbe"] = _probe("/readyz", 2, 3)
     server = pod.pod_spec(voice, accelerator, container, GRACE_SECONDS)
-    pod.mount_claims(server, dict.fromkeys(pod.claims_of([spec.storage.uri]), True))
+    read = [spec.training.base_models_uri] if spec.training.base_models_uri else []
+    writable = pod.claims_of([spec.storage.uri])
+    claims = pod.claims_of([spec.storage.uri, *read])
+    pod.mount_claims(server, {claim: claim in writable for claim in claims})
     return server
 
 
