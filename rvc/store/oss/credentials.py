@@ -158,7 +158,7 @@ def role_keys(
     given. Raises `InvalidConfiguration` where the package for it is not installed.
     """
     try:
-        from alibabacloud_credentials.provider.oidc import (  # type: ignore[import-untyped]
+        from alibabacloud_credentials.provider.oidc import (
             OIDCRoleArnCredentialsProvider,
         )
     except ModuleNotFoundError as error:
