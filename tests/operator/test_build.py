@@ -43,7 +43,7 @@ PPU = voice_spec(
     serving={"service": {"annotations": {"team": "voices"}}},
 )
 RESERVED = voice_spec(
-    storage={"uri": "oss://voices/", "serviceAccountName": "rrsa"},
+    storage={"uri": "oss://voices/", "region": "cn-wulanchabu", "serviceAccountName": "rrsa"},
     accelerator={"model": "P16EN", "computeClass": "gpu-hpn"},
 )
 IMPORTED = voice_spec(

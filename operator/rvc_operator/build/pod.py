@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rvc.contract import CLAIMS_FOLDER, RUN_AS_USER, TERMINATION_MESSAGE_PATH
+from rvc.contract import (
+    CLAIMS_FOLDER,
+    OSS_SECRET_FOLDER,
+    OSS_SECRET_FOLDER_VARIABLE,
+    RUN_AS_USER,
+    TERMINATION_MESSAGE_PATH,
+)
 from rvc_operator.api.rules import to_object
 from rvc_operator.api.sources import Storage
 from rvc_operator.api.voicemodel import VoiceModel
@@ -19,6 +25,9 @@ from rvc_operator.config import Accelerator, Resources
 Manifest = dict[str, Any]
 
 PVC_SCHEME = "pvc://"
+SECRET_VOLUME = "oss-secret"
+SECRET_MODE = 0o440
+"""Of the Secret's files: root's, readable for the pod's group, which is ours by `fsGroup`."""
 
 
 def claim_of(uri: str) -> str | None:
@@ -56,15 +65,21 @@ def metadata(voice: VoiceModel, name: str, labels: Mapping[str, str]) -> Manifes
 def container(
     name: str, image: str, module: str, environment: Mapping[str, str], storage: Storage
 ) -> Manifest:
-    """A container that runs one of our Python programs, locked down, with the store's credentials."""
+    """A container that runs one of our Python programs, locked down, with the store's credentials.
+
+    It belongs into the `pod_spec` of the same voice, which has the volumes.
+    """
     fixed = {"HOME": "/tmp", "USER": "rvc"}
+    mounts: list[Manifest] = [{"name": "scratch", "mountPath": "/tmp"}]
+    if storage.secret_ref is not None:
+        mounts.append({"name": SECRET_VOLUME, "mountPath": OSS_SECRET_FOLDER, "readOnly": True})
     return {
         "name": name,
         "image": image,
         "command": ["python3", "-m", module],
         "env": [
             *({"name": key, "value": value} for key, value in (fixed | dict(environment)).items()),
-            *_store_credentials(storage),
+            *_identity(storage),
         ],
         "terminationMessagePath": TERMINATION_MESSAGE_PATH,
         "securityContext": {
@@ -72,7 +87,7 @@ def container(
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],
+        "volumeMounts": mounts,
     }
 
 
@@ -103,7 +118,8 @@ def mount_claims(pod: Manifest, claims: Mapping[str, bool]) -> None:
 
 def pod_spec(voice: VoiceModel, accelerator: Accelerator, only: Manifest, grace_seconds: int) -> Manifest:
     """A pod of one container."""
-    identity = voice.spec.storage.service_account_name
+    storage = voice.spec.storage
+    identity = storage.service_account_name
     pod: Manifest = {
         "securityContext": {
             "runAsNonRoot": True,
@@ -122,6 +138,9 @@ def pod_spec(voice: VoiceModel, accelerator: Accelerator, only: Manifest, grace_
     }
     if identity is not None:
         pod["serviceAccountName"] = identity
+    if storage.secret_ref is not None:
+        secret = {"secretName": storage.secret_ref.name, "defaultMode": SECRET_MODE, "optional": True}
+        pod["volumes"].append({"name": SECRET_VOLUME, "secret": secret})
     return pod | _scheduling(voice, accelerator)
 
 
@@ -141,11 +160,21 @@ def _scheduling(voice: VoiceModel, accelerator: Accelerator) -> Manifest:
     return scheduling | ({"nodeSelector": selector} if selector else {})
 
 
-def _store_credentials(storage: Storage) -> list[Manifest]:
-    if storage.secret_ref is None:
-        return []
-    secret = storage.secret_ref.name
-    return [
-        {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
-        for name, key in (("OSS_ACCESS_KEY_ID", "akId"), ("OSS_ACCESS_KEY_SECRET", "akSecret"))
-    ]
+def _identity(storage: Storage) -> list[Manifest]:
+    """Environment by which a container can prove who it is to the object store."""
+    if storage.secret_ref is not None:
+        # Read from files, so that a rotated Secret is taken up. A volume whose Secret is missing would leave
+        # the pod waiting without a word in its status; so the volume is optional, and this variable, which
+        # nobody reads, makes the kubelet refuse the container and name the Secret or the key.
+        key = {"name": storage.secret_ref.name, "key": "akId"}
+        return [
+            {"name": OSS_SECRET_FOLDER_VARIABLE, "value": OSS_SECRET_FOLDER},
+            {"name": "RVC_OSS_KEY_ID_AT_START", "valueFrom": {"secretKeyRef": key}},
+        ]
+    if storage.service_account_name is not None and storage.region is not None:
+        # RRSA's webhook adds the role and the token; a VPC without NAT reaches STS only at its own address.
+        return [
+            {"name": "ALIBABA_CLOUD_STS_REGION", "value": storage.region.removeprefix("oss-")},
+            {"name": "ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED", "value": "true"},
+        ]
+    return []

@@ -17,14 +17,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from rvc.contract import OSS_SECRET_FOLDER_VARIABLE
 from rvc.errors import InvalidConfiguration, PermissionDenied, StoreUnavailable
 
 KEY_ID_VARIABLE = "OSS_ACCESS_KEY_ID"
 KEY_SECRET_VARIABLE = "OSS_ACCESS_KEY_SECRET"
 TOKEN_VARIABLE = "OSS_SESSION_TOKEN"
-SECRET_FOLDER_VARIABLE = "RVC_OSS_SECRET_FOLDER"
-"""Environment variable with the folder where a Secret is mounted: files akId and akSecret, as Alibaba's CSI
-names them, and securityToken for keys that expire."""
 ROLE_VARIABLES = (
     "ALIBABA_CLOUD_ROLE_ARN",
     "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
@@ -56,7 +54,7 @@ class CredentialsSource(Protocol):
 
 def credentials_from(environment: Mapping[str, str]) -> CredentialsSource:
     """The source that the environment names; raises `PermissionDenied` (`CredentialsMissing`) if none."""
-    if folder := environment.get(SECRET_FOLDER_VARIABLE):
+    if folder := environment.get(OSS_SECRET_FOLDER_VARIABLE):
         return MountedSecret(Path(folder))
     if environment.get(KEY_ID_VARIABLE) or environment.get(KEY_SECRET_VARIABLE):
         return EnvironmentKeys(environment)
