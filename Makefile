@@ -27,7 +27,7 @@ $(READY): requirements/dev.txt pyproject.toml
 	@PYTHON="$(PYTHON)" bash requirements/install.sh $(VENV)
 	@touch $@
 
-demo: setup ## on a real Kubernetes: learn a voice from ten minutes of speech, convert recordings with it
+demo: setup ## on a real Kubernetes: learn a voice from ten minutes of speech, convert with it (STORE=oss: over OSS)
 	@$(RUN) -m tests.demo
 
 down: setup ## remove the cluster that the demo started (caches stay)

@@ -12,16 +12,14 @@ from pathlib import Path
 import soundfile
 
 from tests.cluster.layout import ClusterError
-from tests.demo import cluster, speech
+from tests.demo import cluster, speech, stores
 from tests.demo.debian import cache_folder
-from tests.demo.files import ClaimFiles
 from tests.demo.similarity import SpeakerEncoder, load_speaker_encoder, speaker_vector
 from tests.demo.watch import DemoFailed, follow, settled
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / "build" / "demo"
 NAMESPACE = "rvc-demo"
-CLAIM = "voices"
 MINUTES = float(os.environ.get("DEMO_MINUTES", "10"))
 DEADLINE_SECONDS = 1800
 
@@ -39,6 +37,7 @@ def main() -> int:
 
 def run(started: float) -> None:
     """Every step, in the order in which the README tells it."""
+    kind = stores.choose()
     say(1, "A Kubernetes cluster, our three images, the operator")
     kubectl, images = cluster.ready()
 
@@ -49,26 +48,27 @@ def run(started: float) -> None:
     speech.write_sources(data / "inbox")
     encoder = load_speaker_encoder()
     cluster.own_namespace(kubectl, NAMESPACE)
-    with ClaimFiles(kubectl, NAMESPACE, CLAIM, images["trainer"]) as files:
-        files.empty()
+    place = stores.place(kind, kubectl, NAMESPACE, images["trainer"])
+    place.empty()
+    with place.files() as files:
         files.upload(data / "recordings", "recordings")
         files.upload(data / "inbox", "inbox")
 
-    say(3, f"kubectl apply -n {NAMESPACE} -k manifests/samples")
+    say(3, place.title)
     applied = time.monotonic()
-    cluster.apply_samples(kubectl, NAMESPACE)
+    place.apply_samples()
     follow(kubectl, NAMESPACE, count=3, deadline_seconds=DEADLINE_SECONDS)
     waited = time.monotonic() - applied
 
-    say(4, f"kubectl apply -n {NAMESPACE} -k manifests/samples, once more: nothing changes")
+    say(4, f"{place.title}, once more: nothing changes")
     before = settled(kubectl, NAMESPACE)
-    cluster.apply_samples(kubectl, NAMESPACE)
+    place.apply_samples()
     if settled(kubectl, NAMESPACE) != before:
         raise DemoFailed("applying the same files again changed an object or started another Job")
     print(kubectl("get", "voices", "-n", NAMESPACE), kubectl("get", "conversions", "-n", NAMESPACE), sep="\n")
 
     say(5, "The converted recordings")
-    with ClaimFiles(kubectl, NAMESPACE, CLAIM, images["trainer"]) as files:
+    with place.files() as files:
         shutil.rmtree(OUTPUT, ignore_errors=True)
         files.download("converted", OUTPUT)
     report(data, encoder)

@@ -64,11 +64,6 @@ def install(kubectl: Kubectl, names: dict[str, str]) -> None:
         kubectl("rollout", "status", *deployment, "--timeout=180s")
 
 
-def apply_samples(kubectl: Kubectl, namespace: str) -> None:
-    """What a user types."""
-    kubectl("apply", "-n", namespace, "-k", str(ROOT / "manifests/samples"))
-
-
 def own_namespace(kubectl: Kubectl, name: str) -> None:
     """A namespace of ours, with the claim of the samples and no voices; somebody else's is not touched."""
     found = kubectl("get", "namespace", name, "--ignore-not-found", "--show-labels", "--no-headers")

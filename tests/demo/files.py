@@ -1,8 +1,9 @@
-"""Files in and out of a PersistentVolumeClaim, through a pod: works on any cluster that has our images."""
+"""Files in and out of a cluster as tar streams through a pod: works on any cluster that has our images."""
 
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cluster.kubectl import Kubectl
@@ -15,11 +16,41 @@ PACK = (
 )
 
 
-class ClaimFiles:
-    """A pod that holds the claim while the demo copies; use as a context manager."""
+class PodFiles:
+    """Files that two commands in a pod unpack and pack."""
+
+    def __init__(
+        self, kubectl: Kubectl, namespace: str, pod: str, unpack: Sequence[str], pack: Sequence[str]
+    ) -> None:
+        self.kubectl, self.namespace, self.pod = kubectl, namespace, pod
+        self._unpack, self._pack = unpack, pack
+
+    def upload(self, folder: Path, target: str) -> None:
+        """Copy a folder's content to `target` below the root."""
+        process = self.kubectl.stream("exec", "-i", "-n", self.namespace, self.pod, "--", *self._unpack)
+        assert process.stdin is not None
+        with tarfile.open(fileobj=process.stdin, mode="w|") as archive:
+            archive.add(folder, arcname=target)
+        process.stdin.close()
+        if process.wait():
+            raise RuntimeError(f"copying {folder} into the cluster failed")
+
+    def download(self, source: str, folder: Path) -> None:
+        """Copy the folder `source` below the root to `folder`."""
+        process = self.kubectl.stream("exec", "-i", "-n", self.namespace, self.pod, "--", *self._pack, source)
+        assert process.stdout is not None
+        folder.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
+            archive.extractall(folder, filter="data")
+        if process.wait():
+            raise RuntimeError(f"copying {source} out of the cluster failed")
+
+
+class ClaimFiles(PodFiles):
+    """Files of a PersistentVolumeClaim, by a pod that holds it meanwhile; use as a context manager."""
 
     def __init__(self, kubectl: Kubectl, namespace: str, claim: str, image: str) -> None:
-        self.kubectl, self.namespace = kubectl, namespace
+        super().__init__(kubectl, namespace, POD, ("python3", "-c", UNPACK), ("python3", "-c", PACK))
         self._manifest = {
             "apiVersion": "v1",
             "kind": "Pod",
@@ -51,25 +82,3 @@ class ClaimFiles:
     def empty(self) -> None:
         """Remove what an earlier run left."""
         self.kubectl("exec", "-n", self.namespace, POD, "--", "sh", "-c", "rm -rf /data/*")
-
-    def upload(self, folder: Path, target: str) -> None:
-        """Copy a folder's content to `target` below the claim's root."""
-        process = self.kubectl.stream("exec", "-i", "-n", self.namespace, POD, "--", "python3", "-c", UNPACK)
-        assert process.stdin is not None
-        with tarfile.open(fileobj=process.stdin, mode="w|") as archive:
-            archive.add(folder, arcname=target)
-        process.stdin.close()
-        if process.wait():
-            raise RuntimeError(f"copying {folder} into the claim failed")
-
-    def download(self, source: str, folder: Path) -> None:
-        """Copy the folder `source` below the claim's root to `folder`."""
-        process = self.kubectl.stream(
-            "exec", "-i", "-n", self.namespace, POD, "--", "python3", "-c", PACK, source
-        )
-        assert process.stdout is not None
-        folder.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
-            archive.extractall(folder, filter="data")
-        if process.wait():
-            raise RuntimeError(f"copying {source} out of the claim failed")
