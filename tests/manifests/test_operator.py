@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from rvc_operator.config import builtin_accelerators, load_config
 
 from .documents import MANIFESTS, OVERLAYS, ROOT, build, one
 
@@ -55,13 +58,17 @@ def test_the_role_is_bound_to_the_operators_account_in_its_namespace() -> None:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_pod_is_restricted_as_its_namespace_demands(overlay: str) -> None:
     objects = build(MANIFESTS / overlay)
-    labels = one(objects, "Namespace")["metadata"]["labels"]
+    (labels,) = (
+        item["metadata"]["labels"]
+        for item in objects
+        if item["kind"] == "Namespace" and item["metadata"]["name"] == "rvc-system"
+    )
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     pod = one(objects, "Deployment")["spec"]["template"]["spec"]
     assert pod["securityContext"]["runAsNonRoot"]
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
-    assert all("emptyDir" in volume for volume in pod["volumes"])
+    assert all({"emptyDir", "configMap"} & set(volume) for volume in pod["volumes"])
     for container in pod["containers"]:
         context = container["securityContext"]
         assert context["allowPrivilegeEscalation"] is False
@@ -87,6 +94,23 @@ def test_an_overlay_names_all_three_images(overlay: str, registry: str) -> None:
     for image, name in zip(images, ("rvc-operator", "rvc-trainer", "rvc-inference"), strict=True):
         assert image.startswith(registry)
         assert image.partition(":")[0].endswith(f"/{name}")
+
+
+def test_the_acs_overlay_spells_out_the_accelerator_that_is_built_in(tmp_path: Path) -> None:
+    objects = build(MANIFESTS / "overlays/acs")
+    catalogue = one(objects, "ConfigMap")
+    pod = one(objects, "Deployment")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    (volume,) = (each for each in pod["volumes"] if "configMap" in each)
+    (mount,) = (each for each in container["volumeMounts"] if each["name"] == volume["name"])
+    assert volume["configMap"]["name"] == catalogue["metadata"]["name"]
+    assert catalogue["metadata"]["namespace"] == "rvc-system"
+    environment = {each["name"]: each["value"] for each in container["env"] if "value" in each}
+    named = Path(environment["RVC_ACCELERATORS_FILE"])
+    assert str(named.parent) == mount["mountPath"]
+    (tmp_path / named.name).write_text(catalogue["data"][named.name])
+    config = load_config(environment | {"RVC_ACCELERATORS_FILE": str(tmp_path / named.name)})
+    assert config.accelerators == builtin_accelerators()
 
 
 def test_gitops_tools_never_prune_the_crds() -> None:

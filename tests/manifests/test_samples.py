@@ -56,6 +56,29 @@ def test_everything_is_on_the_sample_claim() -> None:
     assert all(uri.startswith(f"pvc://{CLAIM}/") for uri in uris)
 
 
+def test_the_samples_on_oss_are_for_the_acs_overlay() -> None:
+    folder = SAMPLES / "oss"
+    objects = [item | {"metadata": item["metadata"] | {"uid": "0b5f"}} for item in build(folder)]
+    voice = VoiceModel.from_object(next(item for item in objects if item["kind"] == "VoiceModel"))
+    conversion = Conversion.from_object(next(item for item in objects if item["kind"] == "Conversion"))
+    assert conversion.spec.voice_model_ref.name == voice.metadata.name
+    spec = voice.spec
+    assert (spec.accelerator.model, spec.training.architecture.value) == ("P16EN", "RVC2")
+    uris = [*spec.source_uris, spec.storage.uri, conversion.spec.input.prefix, conversion.spec.output.prefix]
+    assert len(uris) == 5
+    assert all(uri.startswith("oss://my-bucket/") for uri in uris)
+    accounts = [
+        item["metadata"] for item in build(MANIFESTS / "overlays/acs") if item["kind"] == "ServiceAccount"
+    ]
+    named = (spec.storage.service_account_name, voice.metadata.namespace)
+    assert named in [(account["name"], account["namespace"]) for account in accounts]
+
+
+def test_the_example_of_a_secret_has_the_keys_that_pods_read_and_no_real_ones() -> None:
+    secret = yaml.safe_load((SAMPLES / "oss/secret.yaml").read_text())
+    assert secret["stringData"] == {"akId": "ACCESS_KEY_ID", "akSecret": "ACCESS_KEY_SECRET"}
+
+
 @pytest.fixture(scope="module")
 def installed(control_plane: ControlPlane) -> Iterator[ControlPlane]:
     """A real API server with the CRDs and the operator's manifests."""
