@@ -129,3 +129,15 @@ def test_a_real_server_takes_the_samples_and_a_second_apply_changes_nothing(inst
     finally:
         kubectl("delete", "-k", str(SAMPLES), "--ignore-not-found")
         kubectl("delete", "-f", str(SAMPLES / "claim.yaml"), "--ignore-not-found", "--wait=false")
+
+
+@pytest.mark.cluster
+def test_a_real_server_takes_the_acs_overlay_and_its_samples(installed: ControlPlane) -> None:
+    kubectl = installed.kubectl
+    kubectl("create", "namespace", "voices")
+    try:
+        for folder in ("overlays/acs", "samples/oss"):
+            assert "error" not in kubectl("apply", "-k", str(MANIFESTS / folder), "--dry-run=server")
+        kubectl("apply", "-n", "voices", "-f", str(SAMPLES / "oss/secret.yaml"), "--dry-run=server")
+    finally:
+        kubectl("delete", "namespace", "voices", "--wait=false")
