@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,14 +35,19 @@ def for_conversion(name: str) -> bool:
 
 
 def fetch_stored(
-    uri: str, settings: StoreSettings, folder: Path, wanted: Callable[[str], bool], stop: Callable[[], None]
+    uri: str,
+    settings: StoreSettings,
+    folder: Path,
+    wanted: Callable[[str], bool],
+    stop: Callable[[], None],
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Path:
     """Bring the wanted networks of the folder at `uri` to the local `folder`, which is made; returns it.
 
-    `stop` is called before each file and may raise. Raises `InvalidConfiguration` where no base models are,
+    `stop` is called before each file and may raise; `sleep` is that of `open_store`. Raises `InvalidConfiguration` where no base models are,
     `ArtifactCorrupt` for a network that is not what its manifest says, and what the store raises.
     """
-    store, prefix = open_store(uri.rstrip("/") + "/", settings)
+    store, prefix = open_store(uri.rstrip("/") + "/", settings, sleep=sleep)
     try:
         text = store.read_bytes(prefix + MANIFEST_NAME)
     except ObjectNotFound as error:

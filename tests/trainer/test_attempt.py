@@ -1,5 +1,6 @@
 """What an attempt does with requests that cannot be met: an error of the right kind that says what to do."""
 
+import threading
 from pathlib import Path
 
 import msgspec
@@ -31,7 +32,7 @@ def attempt(tmp_path: Path, **changes: object) -> RvcError:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     with pytest.raises(RvcError) as caught:
-        run_attempt(request(**changes), scratch, lambda _: None, lambda: False)
+        run_attempt(request(**changes), scratch, lambda _: None, threading.Event())
     assert str(scratch) not in str(caught.value), "a folder of ours says nothing to the user"
     return caught.value
 
@@ -94,8 +95,10 @@ def test_an_accelerator_that_is_not_there_is_missed_at_once(claim, tmp_path):
 def test_a_stop_while_fetching_ends_the_attempt(claim, tmp_path):
     write_dataset(claim)
     (tmp_path / "scratch").mkdir()
+    stopped = threading.Event()
+    stopped.set()
     with pytest.raises(RvcError) as caught:
-        run_attempt(request(), tmp_path / "scratch", lambda _: None, lambda: True)
+        run_attempt(request(), tmp_path / "scratch", lambda _: None, stopped)
     assert exit_code(caught.value) == ExitCode.TERMINATED
 
 

@@ -2,6 +2,7 @@
 which of them is not what it should be."""
 
 import os
+import threading
 from pathlib import Path
 
 import msgspec
@@ -37,7 +38,7 @@ def request(source: ImportSource = FILES, **changes: object) -> TrainingRequest:
 def run(tmp_path: Path, asked: TrainingRequest, name: str = "scratch"):
     progress: list[Progress] = []
     (tmp_path / name).mkdir()
-    return run_attempt(asked, tmp_path / name, progress.append, lambda: False), progress
+    return run_attempt(asked, tmp_path / name, progress.append, threading.Event()), progress
 
 
 def failed(tmp_path: Path, asked: TrainingRequest) -> RvcError:
@@ -119,8 +120,10 @@ def test_a_file_that_is_too_large_is_not_fetched(downloads, tmp_path):
 
 def test_a_stop_ends_the_attempt(downloads, tmp_path):
     (tmp_path / "scratch").mkdir()
+    stopped = threading.Event()
+    stopped.set()
     with pytest.raises(RvcError) as caught:
-        run_attempt(request(), tmp_path / "scratch", lambda _: None, lambda: True)
+        run_attempt(request(), tmp_path / "scratch", lambda _: None, stopped)
     assert exit_code(caught.value) == ExitCode.TERMINATED
 
 

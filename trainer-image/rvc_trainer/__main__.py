@@ -66,7 +66,7 @@ def attempt(environment: Mapping[str, str], stop: threading.Event) -> TrainingRe
     from rvc_trainer.attempt import run_attempt  # imports torch, which reads the number of threads
 
     with _scratch(environment) as scratch:
-        return run_attempt(request, scratch, board.update, stop.is_set)
+        return run_attempt(request, scratch, board.update, stop)
 
 
 def _help(environment: Mapping[str, str]) -> None:

@@ -7,6 +7,7 @@ voice is published once and its manifest last, and an attempt at a published rev
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 from rvc.community.voice import import_voice
 from rvc.contract import ImportSource, Metric, Progress, Stage, TrainingRequest, TrainingResult
 from rvc.device import open_device
-from rvc.errors import ObjectExists, Terminated
+from rvc.errors import ObjectExists
 from rvc.parallel import joined
 from rvc.pod import event
 from rvc.store import Store, open_store
@@ -22,6 +23,7 @@ from rvc.train import help_to_train, train_voice
 from rvc.voice import VoiceManifest, find_published, publish_voice
 from rvc_trainer.checkpoints import StoreCheckpoints, sweep
 from rvc_trainer.inputs import fetch_base_models, fetch_dataset, fetch_import, naming
+from rvc_trainer.pauses import Pauses
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +32,16 @@ def run_attempt(
     request: TrainingRequest,
     scratch: Path,
     on_progress: Callable[[Progress], None],
-    stop: Callable[[], bool],
+    stop: threading.Event,
 ) -> TrainingResult:
     """Train or import, and publish the voice that `request` asks for; `scratch` is an empty folder of ours.
 
-    Raises the errors of `rvc.errors`; `Terminated` when `stop` became true, after a checkpoint was saved.
+    Raises the errors of `rvc.errors`; `Terminated` when `stop` was set, after a checkpoint was saved.
     """
+    pauses = Pauses(stop)
+
     # 1. An earlier attempt may have died in an upload, or after publishing, before it could say so.
-    store, prefix = open_store(request.artifact_uri, request.store)
+    store, prefix = open_store(request.artifact_uri, request.store, sleep=pauses.sleep)
     store.sweep(prefix, older_than=time.time())
     all_checkpoints = f"{prefix}checkpoints/"
     published = find_published(store, prefix)
@@ -50,10 +54,11 @@ def run_attempt(
     # 2. The voice comes into a local folder: learnt from recordings, or from the files of another program.
     voice = scratch / "voice"
     if request.import_ is not None:
-        manifest = _bring(request, request.import_, voice, scratch, on_progress, stop)
+        manifest = _bring(request, request.import_, voice, scratch, on_progress, pauses)
     else:
-        checkpoints = _checkpoints(request, store, all_checkpoints, scratch / "checkpoints")
-        manifest = _learn(request, voice, scratch, checkpoints, on_progress, stop)
+        saving, _ = open_store(request.artifact_uri, request.store, sleep=pauses.sleep_to_save)
+        with _checkpoints(request, saving, all_checkpoints, scratch / "checkpoints") as checkpoints:
+            manifest = _learn(request, voice, scratch, checkpoints, on_progress, pauses)
 
     # 3. Publish: the files, each verified, then the manifest.
     digest, size = publish_voice(voice, store, prefix)
@@ -71,15 +76,15 @@ def _learn(
     scratch: Path,
     checkpoints: StoreCheckpoints,
     on_progress: Callable[[Progress], None],
-    stop: Callable[[], bool],
+    pauses: Pauses,
 ) -> VoiceManifest:
     # 1. Without the accelerator that was asked for nothing else is worth the time.
     device = open_device(request.device)
 
     # 2. Recordings and base models come to local files.
     on_progress(Progress(stage=Stage.FETCHING))
-    dataset = fetch_dataset(request, scratch / "dataset", stop)
-    base_models = fetch_base_models(request, scratch / "base-models", stop)
+    dataset = fetch_dataset(request, scratch / "dataset", pauses)
+    base_models = fetch_base_models(request, scratch / "base-models", pauses)
 
     # 3. Train, from the last whole checkpoint if there is one; with several accelerators, together.
     with naming({dataset: request.dataset_uri}), joined(device) as parallel:
@@ -94,7 +99,7 @@ def _learn(
             device=device,
             on_progress=on_progress,
             checkpoints=checkpoints,
-            stop=stop,
+            stop=pauses.stopped,
             consent=request.consent,
             parallel=parallel,
         )
@@ -127,12 +132,11 @@ def _bring(
     voice: Path,
     scratch: Path,
     on_progress: Callable[[Progress], None],
-    stop: Callable[[], bool],
+    pauses: Pauses,
 ) -> VoiceManifest:
     on_progress(Progress(stage=Stage.FETCHING))
-    files = fetch_import(source, request.store, scratch / "import")
-    if stop():
-        raise Terminated(f"ended while importing {source.model_uri}")
+    files = fetch_import(source, request.store, scratch / "import", pauses)
+    pauses.go_on(f"importing {source.model_uri}")
     on_progress(Progress(stage=Stage.PREPARING, progress_percentage=50))
     uris = (source.model_uri, source.index_uri)
     with naming(dict(zip(files.paths, uris, strict=False))):

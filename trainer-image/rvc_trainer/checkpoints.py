@@ -1,28 +1,34 @@
 """Checkpoints in the object store, so that the next attempt goes on where this one ended, on whatever node.
 
 A checkpoint is two objects: `00000007.checkpoint` and, written after it is verified, `00000007.json` with its
-size and sha256. Without the second the first does not exist, and neither is ever written over. The last two
-are kept: should the newest turn out damaged, training goes on from the one before.
+size and sha256. Without the second the first does not exist, and a record is never written over. They are
+sent while training goes on. The last two good ones are kept: should the newest turn out damaged, training
+goes on from the one before.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
+import uuid
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import TracebackType
 
 import msgspec
 from msgspec import Struct
 
-from rvc.errors import ObjectNotFound
+from rvc.errors import ArtifactCorrupt, ObjectNotFound
 from rvc.pod import event
 from rvc.store import Store
+from rvc_trainer.background import Background
 
 log = logging.getLogger(__name__)
 
 KEPT_CHECKPOINTS = 2
-_RECORD = re.compile(r"(\d{8})\.json")
+_NAME = re.compile(r"(\d{8})\.(checkpoint|json)")
 
 
 class CheckpointRecord(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -33,10 +39,18 @@ class CheckpointRecord(Struct, frozen=True, rename="camel", forbid_unknown_field
     sha256: str
 
 
-class StoreCheckpoints:
-    """The checkpoints of one training, below `prefix` (ends in `/`); copies are fetched into `scratch`.
+@dataclass(frozen=True)
+class _Saved:
+    """A checkpoint that waits for its turn."""
 
-    `uri` is what people call the folder of all checkpoints.
+    path: Path
+    epoch: int
+
+
+class StoreCheckpoints:
+    """The checkpoints of one training, below `prefix` (ends in `/`); local copies are kept in `scratch`.
+
+    `uri` is what people call the folder of all checkpoints. A context manager: at its end all is sent.
     """
 
     def __init__(self, store: Store, prefix: str, scratch: Path, uri: str) -> None:
@@ -44,6 +58,8 @@ class StoreCheckpoints:
         self._prefix = prefix
         self._scratch = scratch
         self._uri = uri
+        self._damaged: set[int] = set()
+        self.background = Background(self._publish, lambda saved: saved.path.unlink())
 
     @property
     def starting_over(self) -> str:
@@ -52,33 +68,65 @@ class StoreCheckpoints:
 
     def latest(self) -> Path | None:
         """A verified local copy of the newest checkpoint that is whole, None when there is none."""
-        for number in reversed(self._numbers()):
+        for number in reversed(self._recorded(self._names())):
             path = self._scratch / f"{number:08d}.checkpoint"
             defect = self._fetch(number, path)
             if defect is None:
                 event(log, "training goes on from a checkpoint", checkpoint=self._key(number, "checkpoint"))
                 return path
             path.unlink(missing_ok=True)
+            self._damaged.add(number)
             key = self._key(number, "checkpoint")
             event(log, "checkpoint skipped", level=logging.WARNING, checkpoint=key, defect=defect)
         return None
 
     def save(self, path: Path, epoch: int) -> None:
-        """Publish a checkpoint with `epoch` complete epochs, then remove all but the newest two."""
-        number = max(self._numbers(), default=0) + 1
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        record = CheckpointRecord(epoch=epoch, size=path.stat().st_size, sha256=sha256)
-        self._store.upload(path, self._key(number, "checkpoint"))
-        self._store.write_bytes(self._key(number, "json"), msgspec.json.encode(record))
-        event(log, "checkpoint published", epoch=epoch, bytes=record.size)
-        for old in self._numbers()[:-KEPT_CHECKPOINTS]:
-            self._store.delete(self._key(old, "json"))
-            self._store.delete(self._key(old, "checkpoint"))
+        """Have a checkpoint with `epoch` complete epochs published while training goes on.
 
-    def _numbers(self) -> list[int]:
-        names = (PurePosixPath(found.key).name for found in self._store.list(self._prefix))
-        return sorted(int(match[1]) for name in names if (match := _RECORD.fullmatch(name)))
+        The file is not written to any more, but may be removed. Should the one before have failed, this one
+        is waited for, and its error raised if it fails as well.
+        """
+        link = self._scratch / f"{uuid.uuid4().hex}.saved"
+        os.link(path, link)
+        self.background.put(_Saved(link, epoch))
+
+    def __enter__(self) -> StoreCheckpoints:
+        self.background.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.background.__exit__(kind, error, trace)
+
+    def _publish(self, saved: _Saved) -> None:
+        """Publish a checkpoint, then remove all but it and the last good one before it."""
+        names = self._names()
+        number = max(names, default=0) + 1
+        with saved.path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        record = CheckpointRecord(epoch=saved.epoch, size=saved.path.stat().st_size, sha256=sha256)
+        self._store.upload(saved.path, self._key(number, "checkpoint"))
+        self._store.write_bytes(self._key(number, "json"), msgspec.json.encode(record))
+        event(log, "checkpoint published", epoch=saved.epoch, bytes=record.size)
+        good = [old for old in self._recorded(names) if old not in self._damaged]
+        kept = {number, *good[1 - KEPT_CHECKPOINTS :]}
+        for old in sorted(names.keys() - kept):
+            # Without its record a checkpoint is none, whatever happens in between.
+            for extension in sorted(names[old], reverse=True):
+                self._store.delete(self._key(old, extension))
+
+    def _names(self) -> dict[int, set[str]]:
+        """Extensions of what is there, by number."""
+        names: dict[int, set[str]] = {}
+        for found in self._store.list(self._prefix):
+            if match := _NAME.fullmatch(PurePosixPath(found.key).name):
+                names.setdefault(int(match[1]), set()).add(match[2])
+        return names
+
+    @staticmethod
+    def _recorded(names: dict[int, set[str]]) -> list[int]:
+        return sorted(number for number, extensions in names.items() if "json" in extensions)
 
     def _key(self, number: int, extension: str) -> str:
         return f"{self._prefix}{number:08d}.{extension}"
@@ -91,7 +139,7 @@ class StoreCheckpoints:
             self._store.download(self._key(number, "checkpoint"), path)
         except msgspec.MsgspecError as error:
             return f"its record cannot be read: {error}"
-        except ObjectNotFound as error:
+        except (ObjectNotFound, ArtifactCorrupt) as error:
             return str(error)
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()

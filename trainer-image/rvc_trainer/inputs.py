@@ -6,26 +6,36 @@ Only whole files arrive, and a file name stays what it was, because messages abo
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from rvc.base_models.stored import fetch_stored, for_training
 from rvc.community.index_file import MOST_BYTES as MOST_INDEX_BYTES
 from rvc.community.training_checkpoint import MOST_BYTES as MOST_CHECKPOINT_BYTES
 from rvc.contract import ImportSource, StoreSettings, TrainingRequest
-from rvc.errors import InvalidConfiguration, InvalidDataset, ObjectNotFound, RvcError, Terminated
+from rvc.errors import InvalidConfiguration, InvalidDataset, ObjectNotFound, RvcError
 from rvc.pod import event
-from rvc.store import open_store
+from rvc.store import ObjectInfo, open_store
+from rvc.store.failures import store_errors
+from rvc_trainer.pauses import Pauses
 
 log = logging.getLogger(__name__)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+THREADS = 4
+"""Files that are fetched at once."""
 
 
-def fetch_dataset(request: TrainingRequest, folder: Path, stop: Callable[[], bool]) -> Path:
+def fetch_dataset(request: TrainingRequest, folder: Path, pauses: Pauses) -> Path:
     """Copy the recordings to `folder`; raises `InvalidDataset` when there is nothing at the URI."""
     try:
-        files = fetch_folder(request.dataset_uri, request.store, folder, stop)
+        files = fetch_folder(request.dataset_uri, request.store, folder, pauses)
     except ObjectNotFound as error:
         raise InvalidDataset(
             f"the dataset {request.dataset_uri} is not there ({error}); correct spec.dataset.uri or put the "
@@ -54,12 +64,16 @@ class ImportedFiles:
         return (self.model,) if self.index is None else (self.model, self.index)
 
 
-def fetch_import(source: ImportSource, settings: StoreSettings, folder: Path) -> ImportedFiles:
+def fetch_import(
+    source: ImportSource, settings: StoreSettings, folder: Path, pauses: Pauses
+) -> ImportedFiles:
     """Copy a voice's files to `folder`; raises `InvalidConfiguration` for what is not there or too large."""
-    model = _fetch_file(source.model_uri, settings, folder / "model", MOST_CHECKPOINT_BYTES)
+    model = _fetch_file(source.model_uri, settings, folder / "model", MOST_CHECKPOINT_BYTES, pauses)
     if not source.index_uri:
         return ImportedFiles(model, None)
-    return ImportedFiles(model, _fetch_file(source.index_uri, settings, folder / "index", MOST_INDEX_BYTES))
+    return ImportedFiles(
+        model, _fetch_file(source.index_uri, settings, folder / "index", MOST_INDEX_BYTES, pauses)
+    )
 
 
 @contextmanager
@@ -74,43 +88,65 @@ def naming(uris: Mapping[Path, str]) -> Iterator[None]:
         raise type(error)(message, reason=error.reason) from error
 
 
-def fetch_base_models(request: TrainingRequest, folder: Path, stop: Callable[[], bool]) -> Path | None:
+def fetch_base_models(request: TrainingRequest, folder: Path, pauses: Pauses) -> Path | None:
     """Copy the base models to `folder`; None, for those of the image, when the request names none."""
     uri = request.training.base_models_uri
     if not uri:
         return None
-
-    def stop_here() -> None:
-        if stop():
-            raise Terminated(f"ended while fetching {uri}")
-
     wanted = for_training(request.training.sample_rate_hertz)
-    return fetch_stored(uri, request.store, folder, wanted, stop_here)
+    return fetch_stored(
+        uri, request.store, folder, wanted, lambda: pauses.go_on(f"fetching {uri}"), pauses.sleep
+    )
 
 
-def fetch_folder(uri: str, settings: StoreSettings, folder: Path, stop: Callable[[], bool]) -> int:
-    """Copy everything below `uri` to `folder` and return the number of files; hidden files stay behind."""
-    store, prefix = open_store(uri.rstrip("/") + "/", settings)
-    files = size = 0
+def fetch_folder(uri: str, settings: StoreSettings, folder: Path, pauses: Pauses) -> int:
+    """Copy everything below `uri` to `folder`, some files at a time, and return their number; hidden files
+    stay behind.
+    """
+    store, prefix = open_store(uri.rstrip("/") + "/", settings, sleep=pauses.sleep)
     folder.mkdir()
-    for found in sorted(store.list(prefix), key=lambda found: found.key):
+
+    def fetch(found: ObjectInfo) -> int:
+        pauses.go_on(f"fetching {uri}")
         name = found.key.removeprefix(prefix)
-        if any(part.startswith(".") for part in name.split("/")):
-            continue
-        if stop():
-            raise Terminated(f"ended while fetching {uri}")
         target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        store.download(found.key, target)
-        files, size = files + 1, size + found.size
+        with store_errors(f"{uri.rstrip('/')}/{name}"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            store.download(found.key, target)
+        return found.size
+
+    wanted = (found for found in store.list(prefix) if not _is_hidden(found.key.removeprefix(prefix)))
+    files = size = 0
+    for fetched in _in_parallel(fetch, wanted):
+        files, size = files + 1, size + fetched
     event(log, "fetched", uri=uri, files=files, bytes=size)
     return files
 
 
-def _fetch_file(uri: str, settings: StoreSettings, folder: Path, most_bytes: int) -> Path:
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/"))
+
+
+def _in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Results in the order of the items, of which few are looked at ahead; after an error none begins."""
+    with ThreadPoolExecutor(THREADS, "fetch") as threads:
+        begun: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                if len(begun) == 2 * THREADS:
+                    yield begun.popleft().result()
+                begun.append(threads.submit(work, item))
+            while begun:
+                yield begun.popleft().result()
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _fetch_file(uri: str, settings: StoreSettings, folder: Path, most_bytes: int, pauses: Pauses) -> Path:
     """Copy one object into `folder` under its own name."""
     try:
-        store, key = open_store(uri, settings)
+        store, key = open_store(uri, settings, sleep=pauses.sleep)
         found = store.stat(key)
         if found is None:
             raise ObjectNotFound("no such file")
