@@ -18,7 +18,10 @@ from typing import NoReturn, TypeVar
 import msgspec
 
 from rvc.contract import (
+    CONTENT_PRODUCER_VARIABLE,
+    DEFAULT_CONTENT_PRODUCER,
     Architecture,
+    AudibleLabel,
     AudioFormat,
     ContentEncoder,
     ConversionParameters,
@@ -207,6 +210,12 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", type=Path, help="a recording, or a folder of recordings")
     parser.add_argument("output", type=Path, help="the converted file; a folder if the input is one")
     _add_choice(parser, "--format", AudioFormat, None, "by the name of the output, else WAV")
+    parser.add_argument("--producer", metavar="NAME",
+                        help="who made the files, as their AIGC labels say "
+                        f"({CONTENT_PRODUCER_VARIABLE}, else {DEFAULT_CONTENT_PRODUCER})")  # fmt: skip
+    _add_choice(parser, "--audible-label", AudibleLabel, AudibleLabel.NONE)
+    parser.add_argument("--label-prompt", type=Path, metavar="FILE",
+                        help="recording of the audible label (the Morse rhythm of AI)")  # fmt: skip
     _add_conversion(parser)
 
 

@@ -8,21 +8,28 @@ import os
 import sys
 import tempfile
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from rvc.audio import ANALYSIS_RATE_HERTZ, load_audio
 from rvc.base_models import default_folder
 from rvc.cli import conversion_parameters
 from rvc.cli_voices import print_result
 from rvc.community.voice import open_any_voice
-from rvc.contract import AudioFormat
+from rvc.contract import (
+    CONTENT_PRODUCER_VARIABLE,
+    DEFAULT_CONTENT_PRODUCER,
+    AudibleLabel,
+    AudioFormat,
+)
 from rvc.convert import Converter
 from rvc.dataset import AUDIO_SUFFIXES
 from rvc.device import open_device
 from rvc.errors import InvalidAudio, InvalidConfiguration, ObjectNotFound, PermissionDenied
+from rvc.provenance import Provenance, unnamed_origin
 from rvc.tiles import MEDIAN_F0
 from rvc.voice import VoiceManifest
 
@@ -31,6 +38,7 @@ def convert(chosen: argparse.Namespace) -> None:
     """`rvc convert VOICE INPUT OUTPUT`. A bad recording of a folder is reported and does not stop the
     others."""
     parameters = conversion_parameters(chosen)
+    labels = _labels(chosen)
     jobs = _jobs(chosen)
     done: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
@@ -41,7 +49,14 @@ def convert(chosen: argparse.Namespace) -> None:
             bar.set_description_str(source.name)
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                report = converter.convert(source, target, parameters, _format(chosen, target), Path(scratch))
+                report = converter.convert(
+                    source,
+                    target,
+                    parameters,
+                    _format(chosen, target),
+                    Path(scratch),
+                    provenance=replace(labels, origin=unnamed_origin(source, parameters)),
+                )
             except (InvalidAudio, ObjectNotFound, PermissionDenied) as error:
                 if not chosen.input.is_dir():
                     raise
@@ -87,6 +102,21 @@ def add_base(chosen: argparse.Namespace) -> None:
 
 _TELLING_SEMITONES = 4.0
 _FORMATS = {f".{name.lower()}": name for name in AudioFormat}
+
+
+def _labels(chosen: argparse.Namespace) -> Provenance:
+    """What all outputs of the command say about themselves."""
+    producer = chosen.producer or os.environ.get(CONTENT_PRODUCER_VARIABLE) or DEFAULT_CONTENT_PRODUCER
+    if chosen.label_prompt is not None:
+        if chosen.audible_label is AudibleLabel.NONE:
+            raise InvalidConfiguration(
+                "--label-prompt is nowhere to be heard; say where by --audible-label Start or StartAndEnd"
+            )
+        try:
+            load_audio(chosen.label_prompt, ANALYSIS_RATE_HERTZ)
+        except InvalidAudio as error:
+            raise InvalidConfiguration(f"--label-prompt: {error}", reason=error.reason) from error
+    return Provenance(producer, audible=chosen.audible_label, prompt=chosen.label_prompt)
 
 
 def _jobs(chosen: argparse.Namespace) -> list[tuple[Path, Path]]:

@@ -127,6 +127,12 @@ class AudioFormat(StrEnum):
     OGG = "OGG"
 
 
+DEFAULT_CONTENT_PRODUCER = "rvc-operator"
+"""Who made a converted file, as its label says, where nobody says who answers for it."""
+CONTENT_PRODUCER_VARIABLE = "RVC_CONTENT_PRODUCER"
+"""Environment variable of the operator, and of `rvc convert`, that says who does."""
+
+
 class AudibleLabel(StrEnum):
     """Where a converted file says audibly that it is synthetic."""
 
@@ -308,6 +314,8 @@ class ConversionRequest(_Json, frozen=True):
     input: ConversionInput
     output: ConversionOutput
     parameters: ConversionParameters = ConversionParameters()
+    content_producer: str = DEFAULT_CONTENT_PRODUCER
+    """Who made the outputs, as their labels say."""
 
 
 class ConversionState(StrEnum):

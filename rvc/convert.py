@@ -4,10 +4,11 @@
     2. analyse it as a whole: pitch, voicing, loudness, content   rvc.source
     3. tile by tile: content as the voice was trained on it,      rvc.tiles
        retrieve, protect, synthesize, fade tiles together
-    4. mix the loudness, change the rate, write                   rvc.loudness, rvc.audio
+    4. mix the loudness, change the rate, label, write            rvc.loudness, rvc.provenance, rvc.audio
 
 Only step 2 sees the whole file, and what it keeps in memory is a megabyte an hour. The sound has no seams
-between tiles, does not depend on what was converted before, and is exactly as long as the recording.
+between tiles, does not depend on what was converted before, and is exactly as long as the recording; an
+audible label comes on top.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from rvc.device import accelerator_errors
 from rvc.errors import InvalidConfiguration
 from rvc.loudness import mix_loudness, rms_every_half_second
 from rvc.pitch import PitchExtractor, load_pitch
+from rvc.provenance import Provenance, between_notices, implicit_label, produce_id, write_label
 from rvc.source import Hearing, Source, Transposition, analyse, go_on_unless
 from rvc.tiles import MEDIAN_F0, TileSettings, VoiceTiles
 from rvc.voice import Voice, VoiceManifest
@@ -46,12 +48,12 @@ _CENTS_PER_OCTAVE = 1200
 
 @dataclass(frozen=True)
 class ConversionReport:
-    """What one conversion made."""
+    """What one conversion made; an audible label does not count."""
 
     seconds: float
     """Length of the sound."""
     frames: int
-    """Samples written, at the rate below."""
+    """Its samples, at the rate below."""
     sample_rate_hertz: int
     pitch_method: PitchMethod
     voiced_percent: int
@@ -70,6 +72,7 @@ class Converter:
         fit together."""
         manifest = voice.manifest
         self._manifest = manifest
+        self._digest = voice.digest
         self._base_models = base_models
         self._device = device
         chosen = architecture(manifest.architecture)
@@ -94,12 +97,14 @@ class Converter:
         scratch: Path,
         *,
         name: str = "",
+        provenance: Provenance | None = None,
         stop: Callable[[], bool] = lambda: False,
         on_progress: Callable[[float], None] = lambda share: None,
     ) -> ConversionReport:
         """Convert the file `input` to the file `output`, which appears whole or not at all.
 
-        Messages call the recording `name`, or as its file is called. Files in the folder `scratch` are
+        Messages call the recording `name`, or as its file is called. The output is labelled as `provenance`
+        says. Files in the folder `scratch` are
         removed at the end; they take about 200 kB for each second of the recording. `on_progress` is told
         the finished share, 0 to 1; `stop` is asked during the analysis and before every tile.
 
@@ -109,6 +114,7 @@ class Converter:
         rate = self._output_rate(parameters, format)
         pitch = self.pitch_extractor(parameters.pitch_method)
         hearing = self.hearing(parameters, pitch)
+        said = provenance or Provenance()
         with (
             accelerator_errors(),
             tempfile.TemporaryDirectory(dir=scratch, prefix="conversion-") as folder,
@@ -120,13 +126,16 @@ class Converter:
             sound: Iterable[Floats] = self.tiles.synthesize(source, tile_settings(parameters))
             sound = _watched(sound, source.frames * own_rate // 100, stop, on_progress)
             sound = with_loudness_of(source, exactly(sound, samples), samples, own_rate, parameters)
-            sound = exactly(resample_blocks(sound, own_rate, rate), spool.output_frames(rate))
-            with AudioWriter(output, rate, format) as writer:
-                for block in sound:
-                    writer.write(soft_clipped(block))
+            frames = spool.output_frames(rate)
+            sound = map(soft_clipped, exactly(resample_blocks(sound, own_rate, rate), frames))
+            identity = produce_id(said.origin, name or input.name, self._digest)
+            label = implicit_label(said.producer, identity)
+            with AudioWriter(output, rate, format, lambda path: write_label(path, format, label)) as writer:
+                for block in between_notices(sound, said, rate):
+                    writer.write(block)
         return ConversionReport(
-            seconds=writer.frames / rate,
-            frames=writer.frames,
+            seconds=frames / rate,
+            frames=frames,
             sample_rate_hertz=rate,
             pitch_method=pitch.name,
             voiced_percent=source.voiced_percent,

@@ -17,6 +17,7 @@ from typing import TypeVar
 from rvc.contract import ConversionRequest
 from rvc.errors import InvalidAudio, ObjectNotFound, PermissionDenied, StoreUnavailable, Terminated
 from rvc.pod import event
+from rvc.provenance import Provenance
 from rvc.store import ObjectInfo, Store
 from rvc_inference.plan import InputFile, Job
 from rvc_inference.results import FileResult, Outcome
@@ -58,6 +59,7 @@ def with_store_retries(operation: Callable[[], Value], wait: Callable[[float], b
 
 def convert_file(
     job: Job,
+    uid: str,
     request: ConversionRequest,
     places: Places,
     converter: VoiceConverter,
@@ -65,7 +67,7 @@ def convert_file(
     fingerprint: str,
     abandoned: threading.Event,
 ) -> FileResult:
-    """Convert one input and return its outcome.
+    """Convert one input of the conversion `uid` and return its outcome.
 
     Raises what concerns more than this file: `StoreUnavailable`, `PermissionDenied` for the output,
     `AcceleratorError`, `InvalidConfiguration`, `Terminated`.
@@ -86,6 +88,7 @@ def convert_file(
                 Path(folder),
                 stop=abandoned.is_set,
                 name=job.source.name,
+                provenance=_provenance(uid, request),
             )
         except InvalidAudio as error:
             return failed(job, fingerprint, error.reason, str(error))
@@ -124,6 +127,15 @@ def succeeded(job: Job, fingerprint: str, published: ObjectInfo, seconds: float)
         output_size=published.size,
         output_etag=published.etag,
         seconds=seconds,
+    )
+
+
+def _provenance(uid: str, request: ConversionRequest) -> Provenance:
+    conversion = request.conversion
+    return Provenance(
+        producer=request.content_producer,
+        origin=f"{conversion.namespace}/{conversion.name}/{uid}",
+        audible=request.output.audible_label,
     )
 
 

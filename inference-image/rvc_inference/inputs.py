@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rvc.contract import AudibleLabel, ConversionRequest
+from rvc.contract import ConversionRequest
 from rvc.errors import InvalidConfiguration, ObjectNotFound, RvcError
 from rvc.store import open_store
 from rvc_inference.plan import InputFile, is_audio, is_input
@@ -31,10 +31,6 @@ def check_request(request: ConversionRequest) -> None:
     for name, uri in (("input.prefix", request.input.prefix), ("output.prefix", request.output.prefix)):
         if uri and not uri.endswith("/"):
             raise InvalidConfiguration(f"{name} {uri} must end in /")
-    if request.output.audible_label is not AudibleLabel.NONE:
-        raise InvalidConfiguration(
-            f"output.audibleLabel {request.output.audible_label} comes with a later release; use None"
-        )
 
 
 def input_prefix(request: ConversionRequest) -> str:

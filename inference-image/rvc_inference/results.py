@@ -70,9 +70,10 @@ class Summary(Struct, frozen=True, rename="camel"):
 
 
 def fingerprint(request: ConversionRequest) -> str:
-    """Digest of all that decides how an output sounds, beside its input."""
+    """Digest of all that decides how an output sounds and what its labels say, beside its input."""
     output = request.output
-    decisive = [request.voice.manifest_digest, request.parameters, output.format, output.audible_label]
+    sound = [request.voice.manifest_digest, request.parameters, output.format, output.audible_label]
+    decisive = [*sound, request.content_producer]
     return "sha256:" + hashlib.sha256(msgspec.json.encode(decisive)).hexdigest()
 
 

@@ -190,7 +190,14 @@ class Conversion:
         converter = self._voices.get(self.request.voice)
         try:
             return convert_file(
-                job, self.request, places, converter, self._scratch, self._fingerprint, self._abandoned
+                job,
+                self.uid,
+                self.request,
+                places,
+                converter,
+                self._scratch,
+                self._fingerprint,
+                self._abandoned,
             )
         except RvcError:
             raise

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from rvc.contract import AudioFormat, ConversionParameters, VoiceReference
 from rvc.pod import event
+from rvc.provenance import Provenance
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +46,10 @@ class VoiceConverter(Protocol):
         *,
         stop: Callable[[], bool],
         name: str,
+        provenance: Provenance,
     ) -> Converted:
-        """Write `output`, complete; messages call the recording `name`. Raises `InvalidAudio`, or
-        `Terminated` soon after `stop` became true."""
+        """Write `output`, complete and labelled as `provenance` says; messages call the recording `name`.
+        Raises `InvalidAudio`, or `Terminated` soon after `stop` became true."""
 
 
 VoiceLoader = Callable[[VoiceReference, Path], VoiceConverter]

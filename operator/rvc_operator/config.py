@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from rvc.contract import Device
+from rvc.contract import CONTENT_PRODUCER_VARIABLE, DEFAULT_CONTENT_PRODUCER, Device
 
 from .api.voicemodel import CPU_MODEL
 
@@ -98,6 +98,9 @@ class Config:
     """`RVC_LIVENESS`: address of the operator's own health endpoint."""
     instance: str = "rvc-operator"
     """`POD_NAME`: who reports in events."""
+    content_producer: str = DEFAULT_CONTENT_PRODUCER
+    """`RVC_CONTENT_PRODUCER`: who made the converted files, as their AIGC labels say: a name or a company's
+    code."""
     poll_seconds: float = 3.0
     """`RVC_POLL_SECONDS`: time between two looks at a trainer's or server's progress."""
     resync_seconds: float = 300.0
@@ -120,6 +123,12 @@ _NUMBERS: Mapping[str, type[float] | type[int]] = {
     "workers": int,
 }
 
+_TEXTS: Mapping[str, str] = {
+    "liveness": "RVC_LIVENESS",
+    "instance": "POD_NAME",
+    "content_producer": CONTENT_PRODUCER_VARIABLE,
+}
+
 
 def load_config(environment: Mapping[str, str]) -> Config:
     """Read the configuration; raises ConfigurationError."""
@@ -133,7 +142,7 @@ def load_config(environment: Mapping[str, str]) -> Config:
         variable = f"RVC_{name.upper()}"
         if variable in environment:
             values[name] = _positive(variable, environment[variable], kind)
-    for name, variable in (("liveness", "RVC_LIVENESS"), ("instance", "POD_NAME")):
+    for name, variable in _TEXTS.items():
         if environment.get(variable):
             values[name] = environment[variable]
     return Config(**values)

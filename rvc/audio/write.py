@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -42,8 +43,17 @@ class AudioWriter:
     length back; leaving the context by an exception removes it. Samples beyond full scale are clipped.
     """
 
-    def __init__(self, path: Path, sample_rate_hertz: int, audio_format: AudioFormat) -> None:
-        """Open the file; raises `InvalidConfiguration` for a rate that the format cannot hold."""
+    def __init__(
+        self,
+        path: Path,
+        sample_rate_hertz: int,
+        audio_format: AudioFormat,
+        complete: Callable[[Path], None] = lambda temporary: None,
+    ) -> None:
+        """Open the file; raises `InvalidConfiguration` for a rate that the format cannot hold.
+
+        `complete` is called with the finished file before its length is read back, to add metadata.
+        """
         if encodable_rate_hertz(audio_format, sample_rate_hertz) != sample_rate_hertz:
             raise InvalidConfiguration(
                 f"{audio_format} cannot hold {sample_rate_hertz} Hz; resample to "
@@ -55,6 +65,7 @@ class AudioWriter:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
         os.fchmod(handle, 0o644)
         self._temporary = Path(name)
+        self._complete = complete
         self._file = soundfile.SoundFile(
             handle, "w", sample_rate_hertz, 1, format=container, subtype=encoding, closefd=True
         )
@@ -76,6 +87,7 @@ class AudioWriter:
         """Finish the file, verify its length, give it its name; raises `StoreUnavailable` if it is wrong."""
         try:
             self._file.close()
+            self._complete(self._temporary)
             written = soundfile.info(self._temporary).frames if self.frames else 0
             if written != self.frames:
                 raise StoreUnavailable(

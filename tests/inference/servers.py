@@ -24,6 +24,7 @@ from rvc.contract import (
     encode,
 )
 from rvc.errors import InvalidAudio, Terminated
+from rvc.provenance import Provenance
 from rvc_inference.app import create_app
 from rvc_inference.metrics import registry
 from rvc_inference.readiness import ServedVoice
@@ -60,6 +61,7 @@ class Copier:
         *,
         stop: Callable[[], bool],
         name: str,
+        provenance: Provenance,
     ) -> Copied:
         try:
             audio = load_audio(input, RATE_HERTZ)

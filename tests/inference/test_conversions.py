@@ -14,7 +14,6 @@ import pytest
 import soundfile
 
 from rvc.contract import (
-    AudibleLabel,
     AudioFormat,
     ConversionState,
     ConversionStatus,
@@ -140,14 +139,6 @@ def test_inputs_that_come_later_do_not_join(server, copier, claim, batch):
             request(prefix="pvc://data/loud/", output="pvc://data/loud/"),
             "ConfigurationInvalid",
             "overwritten",
-        ),
-        (
-            msgspec.structs.replace(
-                request(object="pvc://data/x.wav"),
-                output=msgspec.structs.replace(request().output, audible_label=AudibleLabel.START),
-            ),
-            "ConfigurationInvalid",
-            "later release",
         ),
     ],
 )

@@ -74,8 +74,9 @@ class Output(SpecStruct, frozen=True):
     format: AudioFormat = AudioFormat.WAV
     """File format: WAV and FLAC keep every sample, MP3 and OGG are small."""
     audible_label: AudibleLabel = AudibleLabel.NONE
-    """Where a spoken notice says that the voice is synthetic: None, Start or StartAndEnd. The inaudible label
-    in the file's metadata is always written."""
+    """Where the Morse rhythm of the letters AI (short long, short short) tells listeners that the voice is
+    synthetic: None, Start or StartAndEnd; the file is longer by it. The inaudible label AIGC in the file's
+    metadata is always written."""
 
     names_a_folder = folder("prefix")
 

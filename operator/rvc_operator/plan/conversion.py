@@ -67,9 +67,6 @@ def _check_what_this_release_can(conversion: Conversion) -> None:
         return
     if conversion.spec.parallelism > 1:
         raise InvalidSpec("more than 1 comes with a later release; use 1", "spec.parallelism")
-    label = conversion.spec.output.audible_label
-    if label is not contract.AudibleLabel.NONE:
-        raise InvalidSpec(f"{label} comes with a later release; use None", "spec.output.audibleLabel")
 
 
 def _assigned(case: Case, assignment: Assignment, pod: Pod) -> ConversionPlan:
@@ -84,7 +81,7 @@ def _assigned(case: Case, assignment: Assignment, pod: Pod) -> ConversionPlan:
         if answer.state is contract.ConversionState.FAILED:
             return _failed(case, status, assignment, answer)
         return planned(case, status, working, requeue_seconds=poll)
-    request = conversion_request(case.conversion, pod)
+    request = conversion_request(case.conversion, pod, case.config.content_producer)
     if answer is Silence.NOT_FOUND and pod.ready and request is not None:
         return planned(case, case.status, working, start=(assignment, request), requeue_seconds=poll)
     return planned(case, case.status, working, requeue_seconds=poll)
@@ -145,7 +142,8 @@ def _unassigned(case: Case) -> ConversionPlan:
         revision,
         voice.spec.serving.conversions_per_replica,
     )
-    request = conversion_request(case.conversion, pod) if pod is not None else None
+    producer = case.config.content_producer
+    request = conversion_request(case.conversion, pod, producer) if pod is not None else None
     if pod is None or request is None:
         waiting = waiting_for_server(voice, case.observed.servers)
         wait = FULL_POLLS * case.config.poll_seconds

@@ -24,7 +24,9 @@ def choose_server(servers: Iterable[Pod], loads: Mapping[str, int], revision: st
     return min(candidates, key=lambda pod: (loads.get(pod.metadata.uid, 0), pod.metadata.name), default=None)
 
 
-def conversion_request(conversion: Conversion, pod: Pod) -> contract.ConversionRequest | None:
+def conversion_request(
+    conversion: Conversion, pod: Pod, content_producer: str
+) -> contract.ConversionRequest | None:
     """What the server in `pod` is told; the voice is the one that the pod was started with.
 
     None for a pod that names no voice we can read: an older release of the operator made it.
@@ -45,6 +47,7 @@ def conversion_request(conversion: Conversion, pod: Pod) -> contract.ConversionR
             audible_label=spec.output.audible_label,
         ),
         parameters=msgspec.convert(wanted, contract.ConversionParameters, from_attributes=True),
+        content_producer=content_producer,
     )
 
 
