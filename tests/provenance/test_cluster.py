@@ -1,4 +1,4 @@
-"""From objects of the cluster to labels: those of a Conversion's outputs, the consent in a voice's manifest."""
+"""From objects of the cluster to labels: those of a Conversion's outputs, the consent in a manifest."""
 
 import json
 from pathlib import Path
