@@ -1,4 +1,4 @@
-"""One file of a conversion: fetch, convert, publish; and trying again while the store is the trouble.
+"""One file of a conversion: fetch, convert, publish.
 
 The output appears under its name when it is complete and verified, or not at all: it is made in scratch and
 `upload` publishes it at once.
@@ -6,28 +6,18 @@ The output appears under its name when it is complete and verified, or not at al
 
 from __future__ import annotations
 
-import logging
 import tempfile
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
 
 from rvc.contract import ConversionRequest
-from rvc.errors import InvalidAudio, ObjectNotFound, PermissionDenied, StoreUnavailable, Terminated
-from rvc.pod import event
+from rvc.errors import ArtifactCorrupt, InvalidAudio, ObjectNotFound, PermissionDenied
 from rvc.provenance import Provenance
 from rvc.store import ObjectInfo, Store
 from rvc_inference.plan import InputFile, Job
 from rvc_inference.results import FileResult, Outcome
 from rvc_inference.voices import VoiceConverter
-
-log = logging.getLogger(__name__)
-Value = TypeVar("Value")
-
-STORE_TRIES = 5
-FIRST_PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -38,23 +28,6 @@ class Places:
     input_prefix: str
     outputs: Store
     output_prefix: str
-
-
-def with_store_retries(operation: Callable[[], Value], wait: Callable[[float], bool]) -> Value:
-    """Try `operation` until the store answers; `wait` pauses, and is true when there is no time left for it.
-
-    Raises `StoreUnavailable` of the last try, `Terminated` when `wait` was true.
-    """
-    pause = FIRST_PAUSE_SECONDS
-    for _ in range(STORE_TRIES - 1):
-        try:
-            return operation()
-        except StoreUnavailable as error:
-            event(log, "store unavailable", level=logging.WARNING, detail=str(error), pause=pause)
-        if wait(pause):
-            raise Terminated("ended while waiting for the store")
-        pause *= 2
-    return operation()
 
 
 def convert_file(
@@ -76,8 +49,8 @@ def convert_file(
         source = Path(folder) / ("input" + PurePosixPath(job.source.name).suffix)
         output = Path(folder) / ("output" + PurePosixPath(job.output_name).suffix)
         try:
-            with_store_retries(lambda: _fetch(job.source, places, source), abandoned.wait)
-        except (InvalidAudio, ObjectNotFound, PermissionDenied) as error:
+            _fetch(job.source, places, source)
+        except (InvalidAudio, ArtifactCorrupt, ObjectNotFound, PermissionDenied) as error:
             return failed(job, fingerprint, error.reason, str(error))
         try:
             done = converter.convert(
@@ -93,9 +66,7 @@ def convert_file(
         except InvalidAudio as error:
             return failed(job, fingerprint, error.reason, str(error))
         key = places.output_prefix + job.output_name
-        published = with_store_retries(
-            lambda: places.outputs.upload(output, key, overwrite=True), abandoned.wait
-        )
+        published = places.outputs.upload(output, key, overwrite=True)
         return succeeded(job, fingerprint, published, done.seconds)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rvc.contract import ConversionRequest
 from rvc.errors import InvalidConfiguration, ObjectNotFound, RvcError
 from rvc.store import open_store
+from rvc_inference.pauses import Sleep
 from rvc_inference.plan import InputFile, is_audio, is_input
 
 
@@ -38,11 +39,11 @@ def input_prefix(request: ConversionRequest) -> str:
     return request.input.prefix or request.input.object.rpartition("/")[0] + "/"
 
 
-def list_inputs(request: ConversionRequest) -> list[InputFile]:
+def list_inputs(request: ConversionRequest, sleep: Sleep) -> list[InputFile]:
     """The inputs as they are now; raises `InputNotFound` or `InputInvalid` when there is nothing to do."""
     if request.input.object:
-        return [_named_input(request)]
-    store, prefix = open_store(request.input.prefix, request.voice.store)
+        return [_named_input(request, sleep)]
+    store, prefix = open_store(request.input.prefix, request.voice.store, sleep=sleep)
     own_outputs = _outputs_within(request)
     found = []
     try:
@@ -60,8 +61,8 @@ def list_inputs(request: ConversionRequest) -> list[InputFile]:
     return sorted(found, key=lambda source: source.name)
 
 
-def _named_input(request: ConversionRequest) -> InputFile:
-    store, key = open_store(request.input.object, request.voice.store)
+def _named_input(request: ConversionRequest, sleep: Sleep) -> InputFile:
+    store, key = open_store(request.input.object, request.voice.store, sleep=sleep)
     info = store.stat(key)
     if info is None:
         raise InputNotFound(f"{request.input.object} is not there; apply the Conversion again when it is")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 from rvc.base_models import default_folder, read_manifest
@@ -12,26 +13,33 @@ from rvc.convert import Converter
 from rvc.device import accelerator_errors, open_device
 from rvc.store import open_store
 from rvc.voice import fetch_voice
+from rvc_inference.pauses import Sleep
 
 
-def load_voice(reference: VoiceReference, folder: Path) -> Converter:
+def load_voice(reference: VoiceReference, folder: Path, sleep: Sleep) -> Converter:
     """Fetch the voice into `folder`, check its digests and load it.
 
     Raises `ArtifactCorrupt` when the voice is not the one that was asked for.
     """
     device = open_device(reference.device)
-    store, prefix = open_store(reference.uri, reference.store)
+    store, prefix = open_store(reference.uri, reference.store, sleep=sleep)
     voice = fetch_voice(store, prefix, folder, reference.manifest_digest)
     with accelerator_errors():
-        return Converter(voice, _base_models(reference, folder.parent), device)
+        return Converter(voice, _base_models(reference, folder.parent, sleep), device)
 
 
-def _base_models(reference: VoiceReference, scratch: Path) -> Path:
+def _base_models(reference: VoiceReference, scratch: Path, sleep: Sleep) -> Path:
     """Fetched once for all voices that name the same folder; a server reads them one at a time."""
     if not reference.base_models_uri:
         return default_folder()
     digest = hashlib.sha256(reference.base_models_uri.encode()).hexdigest()[:16]
     folder = scratch / f"base-models-{digest}"
     if read_manifest(folder) is None:
-        fetch_stored(reference.base_models_uri, reference.store, folder, for_conversion, lambda: None)
+        try:
+            fetch_stored(
+                reference.base_models_uri, reference.store, folder, for_conversion, lambda: None, sleep
+            )
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
     return folder

@@ -7,8 +7,9 @@ import threading
 from dataclasses import dataclass
 
 from rvc.contract import VoiceReference
-from rvc.errors import PermissionDenied, RvcError, StoreUnavailable
+from rvc.errors import PermissionDenied, RvcError, StoreUnavailable, Terminated
 from rvc.pod import event
+from rvc_inference.pauses import Pauses
 from rvc_inference.voices import Voices
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class ServedVoice:
         self._voices = voices
         self._reference = reference
         self._stopped = threading.Event()
+        self._pauses = Pauses(self._stopped)
         self.readiness = Readiness("VoiceLoading", "the voice is being fetched and verified")
         self._thread = threading.Thread(target=self._load, name="served-voice", daemon=True)
 
@@ -59,7 +61,9 @@ class ServedVoice:
         if self._reference is None:
             return Readiness(), False
         try:
-            self._voices.get(self._reference)
+            self._voices.get(self._reference, self._pauses.sleep)
+        except Terminated as error:
+            return Readiness(error.reason, str(error)), False
         except RvcError as error:
             again = isinstance(error, StoreUnavailable | PermissionDenied)
             message = f"{self._reference.uri}: {error}"

@@ -8,8 +8,9 @@ the same input, voice and parameters (`fingerprint`).
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from enum import StrEnum
 from typing import TypeVar
@@ -19,9 +20,11 @@ from msgspec import Struct
 
 from rvc.contract import ConversionRequest, FileCounts, FileFailure
 from rvc.errors import ArtifactCorrupt, ObjectExists, ObjectNotFound
+from rvc.pod import event
 from rvc.store import Store
 from rvc_inference.plan import BOOKKEEPING_FOLDER, InputFile
 
+log = logging.getLogger(__name__)
 Line = TypeVar("Line", bound=Struct)
 
 
@@ -83,7 +86,8 @@ class ResultsFolder:
     def __init__(self, store: Store, output_prefix: str, uid: str) -> None:
         self._store = store
         self.summary_name = f"{BOOKKEEPING_FOLDER}/{uid}/results.json"
-        self._prefix = f"{output_prefix}{BOOKKEEPING_FOLDER}/{uid}/"
+        self._all = f"{output_prefix}{BOOKKEEPING_FOLDER}/"
+        self._prefix = f"{self._all}{uid}/"
 
     def freeze_inputs(self, listing: Iterable[InputFile]) -> list[InputFile]:
         """Note what there is to do, once: the inputs that were noted first, by whatever server, are those
@@ -98,10 +102,27 @@ class ResultsFolder:
         """What was noted to do; empty if nothing was."""
         return self._read(self._prefix + "inputs.jsonl", InputFile)
 
-    def earlier_results(self) -> dict[str, FileResult]:
-        """Outcomes that an earlier run of this conversion noted, by the input's name."""
-        lines = self._read(self._prefix + "results.jsonl", FileResult)
-        return {result.source.name: result for result in lines}
+    def earlier_results(self, fingerprint: str) -> dict[str, FileResult]:
+        """Successes with this fingerprint that were noted beside these outputs, by the input's name: by other
+        conversions, and, in front of those, by earlier runs of this one.
+        """
+        own = self._prefix + "results.jsonl"
+        others = (found.key for found in self._store.list(self._all) if found.key.endswith("/results.jsonl"))
+        results: dict[str, FileResult] = {}
+        for key in [*(key for key in others if key != own), own]:
+            try:
+                lines = self._read(key, FileResult)
+            except ArtifactCorrupt as error:
+                if key == own:
+                    raise
+                event(log, "results of another conversion left out", level=logging.WARNING, detail=str(error))
+                continue
+            results |= {
+                line.source.name: line
+                for line in lines
+                if line.outcome is Outcome.SUCCEEDED and line.fingerprint == fingerprint
+            }
+        return results
 
     def write_results(self, results: Iterable[FileResult]) -> None:
         """Replace `results.jsonl`, whole or not at all."""
@@ -139,9 +160,11 @@ class ResultsFolder:
 class Ledger:
     """Outcomes of one conversion so far, counted as they come and recorded in the store now and then."""
 
-    def __init__(self, records: ResultsFolder, total: int) -> None:
+    def __init__(self, records: ResultsFolder, total: int, earlier: Mapping[str, FileResult]) -> None:
+        """`earlier` results stay on record until the file has its outcome: this run may end before."""
         self._records = records
         self._total = total
+        self._earlier = earlier
         self._results: dict[str, FileResult] = {}
         self._counts: Counter[Outcome] = Counter()
         self._failures: list[FileFailure] = []
@@ -158,7 +181,7 @@ class Ledger:
     def record(self) -> None:
         """Write all outcomes to the store if there are new ones."""
         if len(self._results) > self._recorded:
-            self._records.write_results(self._results.values())
+            self._records.write_results({**self._earlier, **self._results}.values())
             self._recorded = len(self._results)
 
     @property

@@ -12,7 +12,8 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,21 +21,27 @@ from rvc.contract import MAX_REPORTED_FAILURES, ConversionRequest, ConversionSta
 from rvc.errors import AcceleratorError, PermissionDenied, RvcError, StoreUnavailable, Terminated
 from rvc.pod import event
 from rvc.store import open_store
-from rvc_inference.files import Places, convert_file, failed, skipped, with_store_retries
+from rvc_inference.files import Places, convert_file, failed, skipped
 from rvc_inference.inputs import check_request, input_prefix, list_inputs
+from rvc_inference.pauses import Pauses
 from rvc_inference.plan import Job, plan_jobs, refuse_overwriting
-from rvc_inference.results import Begun, FileResult, Ledger, Outcome, ResultsFolder, Summary, fingerprint
+from rvc_inference.results import Begun, FileResult, Ledger, ResultsFolder, Summary, fingerprint
 from rvc_inference.voices import Voices
 
 log = logging.getLogger(__name__)
 
 RETRIABLE = (StoreUnavailable, PermissionDenied, AcceleratorError)
 STORE_FAILURES_IN_A_ROW = 3
-"""So many files in a row that the store did not give or take, after all tries, end the conversion."""
+"""So many files in a row that the store did not give or take end the conversion; only for the first of them
+is the store waited for."""
 SERVERS_PER_FILE = 3
 """So many servers may die (of memory, of a decoder's defect) while they convert one file."""
 SECONDS_BETWEEN_RECORDS = 3.0
-"""Outcomes of so many seconds may have to be found again after a crash."""
+"""Work of so many seconds may have to be done again after a crash."""
+RECORDS_SHARE = 0.05
+"""Of the time, at most, goes into writing them; they are written as a whole."""
+SWEPT_AFTER_SECONDS = 3600.0
+"""Uploads of outputs that began so long ago were left by servers that were killed."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class _Batch:
     records: ResultsFolder
     ledger: Ledger
     earlier: Mapping[str, FileResult]
-    """Outcomes of an earlier run, by the input's name."""
+    """What was converted earlier in the same way, by the input's name."""
     begun: Begun | None
     """The file that an earlier server died with."""
 
@@ -68,6 +75,7 @@ class Conversion:
         self._scratch = scratch
         self._on_result = on_result
         self._abandoned = threading.Event()
+        self._pauses = Pauses(self._abandoned)
         self._fingerprint = fingerprint(request)
         self._records: ResultsFolder | None = None
 
@@ -93,28 +101,31 @@ class Conversion:
         check_request(self.request)
         places = self._open_places()
         records = self._records = ResultsFolder(places.outputs, places.output_prefix, self.uid)
-        wait = self._abandoned.wait
-        inputs = with_store_retries(
-            lambda: records.frozen_inputs() or records.freeze_inputs(list_inputs(self.request)), wait
+        places.outputs.sweep(places.output_prefix, older_than=time.time() - SWEPT_AFTER_SECONDS)
+        inputs = records.frozen_inputs() or records.freeze_inputs(
+            list_inputs(self.request, self._pauses.sleep)
         )
         jobs, others = plan_jobs(inputs, self.request.output.format, named=bool(self.request.input.object))
         refuse_overwriting(jobs, input_prefix(self.request), self.request.output.prefix)
 
-        # 2. Every file gets an outcome; a file that an earlier run of this conversion finished keeps its own.
-        ledger = Ledger(records, total=len(jobs))
+        # 2. Every file gets an outcome; what an earlier run or another conversion did in the same way, stays.
+        earlier = _done(jobs, records.earlier_results(self._fingerprint))
+        ledger = Ledger(records, len(jobs), earlier)
         for source in others:
             ledger.note(skipped(source, self._fingerprint))
         self._show(ledger)
-        earlier = with_store_retries(records.earlier_results, wait)
-        batch = _Batch(places, records, ledger, earlier, with_store_retries(records.begun, wait))
+        batch = _Batch(places, records, ledger, earlier, records.begun())
         try:
             yield from self._convert_all(jobs, batch)
-        finally:
-            with_store_retries(ledger.record, wait)
+        except BaseException:
+            with suppress(RvcError):  # What ended the conversion says more.
+                ledger.record()
+            raise
+        ledger.record()
 
         # 3. The summary comes last, as the sign that everything else is there.
         summary = Summary(self.request, ledger.counts, ledger.audio_seconds, ledger.failures())
-        with_store_retries(lambda: records.write_summary(summary), wait)
+        records.write_summary(summary)
         self._show(ledger, ConversionState.FINISHED, self.request.output.prefix + records.summary_name)
 
     def fail(self, error: Exception) -> None:
@@ -132,33 +143,35 @@ class Conversion:
     def _convert_all(self, jobs: list[Job], batch: _Batch) -> Generator[None]:
         """Note an outcome for each job; one that the store fails has another turn after the others."""
         waiting = deque(jobs)
-        unavailable_in_a_row = 0
-        recorded_at = time.monotonic()
+        unavailable: list[StoreUnavailable] = []
+        record_at = time.monotonic() + SECONDS_BETWEEN_RECORDS
         while waiting:
             job = waiting.popleft()
             try:
                 batch.ledger.note(self._finished(job, batch) or self._convert(job, batch))
-                unavailable_in_a_row = 0
-            except StoreUnavailable:
-                unavailable_in_a_row += 1
-                if unavailable_in_a_row == STORE_FAILURES_IN_A_ROW:
-                    raise
+                unavailable.clear()
+            except StoreUnavailable as error:
+                unavailable.append(error)
+                if len(unavailable) == STORE_FAILURES_IN_A_ROW:
+                    raise unavailable[0] from None
+                event(log, "store unavailable", level=logging.WARNING, detail=str(error))
                 waiting.append(job)
+            self._pauses.in_vain = bool(unavailable)
             self._show(batch.ledger)
-            if time.monotonic() - recorded_at > SECONDS_BETWEEN_RECORDS:
-                with_store_retries(batch.ledger.record, self._abandoned.wait)
-                recorded_at = time.monotonic()
+            if time.monotonic() > record_at and not unavailable:
+                begun = time.monotonic()
+                batch.ledger.record()
+                ended = time.monotonic()
+                record_at = ended + max(SECONDS_BETWEEN_RECORDS, (ended - begun) / RECORDS_SHARE)
             yield
 
     def _finished(self, job: Job, batch: _Batch) -> FileResult | None:
-        """What an earlier run noted for the job, if its output is what it was then."""
+        """What was noted for the job earlier, if its output is what it was then."""
         result = batch.earlier.get(job.source.name)
-        if result is None or result.outcome is not Outcome.SUCCEEDED:
-            return None
-        if (result.source, result.fingerprint) != (job.source, self._fingerprint):
+        if result is None:
             return None
         key = batch.places.output_prefix + job.output_name
-        found = with_store_retries(lambda: batch.places.outputs.stat(key), self._abandoned.wait)
+        found = batch.places.outputs.stat(key)
         same = found is not None and (found.size, found.etag) == (result.output_size, result.output_etag)
         return result if same else None
 
@@ -166,13 +179,16 @@ class Conversion:
         """Convert, with a note in the store meanwhile: should this server die of it, the next one knows."""
         deaths = batch.begun.times if batch.begun and batch.begun.name == job.source.name else 0
         begun = Begun(job.source.name, deaths + 1)
-        with_store_retries(lambda: batch.records.note_begun(begun), self._abandoned.wait)
+        batch.records.note_begun(begun)
         try:
             if deaths >= SERVERS_PER_FILE:
                 message = f"{deaths} servers died while they converted it; it may be too large or damaged"
                 result = failed(job, self._fingerprint, "ServerDied", message)
             else:
                 result = self._converted(job, batch.places)
+        except StoreUnavailable:
+            self._pauses.in_vain = True
+            raise
         finally:
             self._forget_begun(batch.records)
         self._on_result(result)
@@ -181,13 +197,13 @@ class Conversion:
     def _forget_begun(self, records: ResultsFolder) -> None:
         """Take the note back; one that stays is replaced by the next file's, and costs no outcome."""
         try:
-            with_store_retries(records.forget_begun, self._abandoned.wait)
+            records.forget_begun()
         except (StoreUnavailable, PermissionDenied, Terminated) as error:
             event(log, "the note on a file under way stays", level=logging.WARNING, detail=str(error))
 
     def _converted(self, job: Job, places: Places) -> FileResult:
         """Convert; an error that nobody expected is the file's, for the next file may be different."""
-        converter = self._voices.get(self.request.voice)
+        converter = self._voices.get(self.request.voice, self._pauses.sleep)
         try:
             return convert_file(
                 job,
@@ -208,8 +224,8 @@ class Conversion:
 
     def _open_places(self) -> Places:
         settings = self.request.voice.store
-        inputs, input_key = open_store(input_prefix(self.request), settings)
-        outputs, output_key = open_store(self.request.output.prefix, settings)
+        inputs, input_key = open_store(input_prefix(self.request), settings, sleep=self._pauses.sleep)
+        outputs, output_key = open_store(self.request.output.prefix, settings, sleep=self._pauses.sleep)
         return Places(inputs, input_key, outputs, output_key)
 
     def _show(
@@ -221,3 +237,13 @@ class Conversion:
             failures=ledger.failures(MAX_REPORTED_FAILURES),
             results_uri=results_uri,
         )
+
+
+def _done(jobs: Iterable[Job], earlier: Mapping[str, FileResult]) -> dict[str, FileResult]:
+    """The earlier results that are those of the jobs."""
+    found = ((job, earlier.get(job.source.name)) for job in jobs)
+    return {
+        job.source.name: result
+        for job, result in found
+        if result is not None and (result.source, result.output) == (job.source, job.output_name)
+    }

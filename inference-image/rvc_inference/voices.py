@@ -18,6 +18,7 @@ from typing import Protocol
 from rvc.contract import AudioFormat, ConversionParameters, VoiceReference
 from rvc.pod import event
 from rvc.provenance import Provenance
+from rvc_inference.pauses import Sleep
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class VoiceConverter(Protocol):
         Raises `InvalidAudio`, or `Terminated` soon after `stop` became true."""
 
 
-VoiceLoader = Callable[[VoiceReference, Path], VoiceConverter]
+VoiceLoader = Callable[[VoiceReference, Path, Sleep], VoiceConverter]
 """Fetches a voice into a new folder, verifies it and loads it."""
 
 
@@ -67,22 +68,23 @@ class Voices:
         self._lock = threading.Lock()
         self.last_load_seconds = 0.0
 
-    def get(self, reference: VoiceReference) -> VoiceConverter:
-        """The voice, loaded if need be; raises the errors of `rvc.errors` when it cannot be."""
+    def get(self, reference: VoiceReference, sleep: Sleep) -> VoiceConverter:
+        """The voice, loaded if need be; raises the errors of `rvc.errors` when it cannot be, and what `sleep`
+        raises while the store is waited for."""
         with self._lock:
             if reference not in self._loaded:
                 self._make_room()
-                self._loaded[reference] = self._fetch_and_load(reference)
+                self._loaded[reference] = self._fetch_and_load(reference, sleep)
             self._loaded.move_to_end(reference)
             return self._loaded[reference]
 
-    def _fetch_and_load(self, reference: VoiceReference) -> VoiceConverter:
+    def _fetch_and_load(self, reference: VoiceReference, sleep: Sleep) -> VoiceConverter:
         begun = time.monotonic()
         folder = self._folder(reference)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         try:
-            voice = self._load(reference, folder)
+            voice = self._load(reference, folder, sleep)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise

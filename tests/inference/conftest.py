@@ -40,5 +40,5 @@ def copier() -> Copier:
 
 @pytest.fixture
 def server(copier, claim, tmp_path) -> Iterator[Server]:
-    with serving(lambda reference, folder: copier, tmp_path / "scratch") as server:
+    with serving(lambda *_: copier, tmp_path / "scratch") as server:
         yield server

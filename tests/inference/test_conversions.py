@@ -1,13 +1,10 @@
 """Conversions over HTTP, from PUT to DELETE, with a voice that copies."""
 
-import itertools
 import json
 import os
 import subprocess
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -21,8 +18,6 @@ from rvc.contract import (
     encode,
 )
 from rvc.errors import ArtifactCorrupt, StoreUnavailable
-from rvc.store import FolderStore
-from rvc_inference import files
 from rvc_inference.results import ResultsFolder
 from tests.fixtures.programs import eventually
 from tests.fixtures.sounds import voice_like
@@ -252,7 +247,7 @@ def test_a_voice_that_is_corrupt_fails_for_good_and_one_out_of_reach_for_now(cla
         "StoreUnavailable": StoreUnavailable("no answer"),
     }
 
-    def load(reference, folder):
+    def load(reference, folder, sleep):
         if reference.revision in trouble:
             raise trouble[reference.revision]
         return copier
@@ -271,20 +266,22 @@ def test_a_voice_that_is_corrupt_fails_for_good_and_one_out_of_reach_for_now(cla
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small volume")
-def test_a_full_volume_that_is_enlarged_costs_nothing(server, copier, claim, batch, caplog):
+def test_a_full_volume_that_is_enlarged_costs_nothing(server, copier, claim, batch):
     copier.gate.set()
     out = claim / "out"
     out.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", out], check=True)
     try:
         server.put("u1", request(prefix="pvc://data/in/"))
-
-        def complained() -> bool:
-            return "store unavailable" in caplog.messages
-
-        eventually(complained, "a complaint")
-        assert server.status("u1").state is ConversionState.RUNNING
+        status = server.ended("u1")
+        assert (status.state, status.reason, status.retriable) == (
+            ConversionState.FAILED,
+            "StoreUnavailable",
+            True,
+        )
+        assert "the volume is full" in status.message
         subprocess.run(["mount", "-o", "remount,size=4m", out], check=True)
+        server.put("u1", request(prefix="pvc://data/in/"))
         assert server.ended("u1").files.succeeded == 3
         assert outputs(claim) == OUTPUTS
     finally:
@@ -372,47 +369,13 @@ def test_many_requests_at_once_are_one_conversion(server, copier, claim):
     assert server.worker.files["Succeeded"] == 1
 
 
-def unreliable(operation: Callable[..., Any], failures: int) -> Callable[..., Any]:
-    """The operation, which fails so many times in a row before it works."""
-    left = itertools.cycle([*[False] * failures, True])
-
-    def attempt(*arguments: object) -> object:
-        if not next(left):
-            raise StoreUnavailable("no answer")
-        return operation(*arguments)
-
-    return attempt
-
-
-def test_notes_on_the_file_under_way_are_tried_again(server, copier, claim, monkeypatch):
-    monkeypatch.setattr(files, "FIRST_PAUSE_SECONDS", 0.0)
-    for method in ("note_begun", "forget_begun"):
-        monkeypatch.setattr(ResultsFolder, method, unreliable(getattr(ResultsFolder, method), 3))
-    soundfile.write(claim / "a.wav", voice_like(1, 200), 16000)
-    copier.gate.set()
-    server.put("u1", request(object="pvc://data/a.wav"))
-    assert server.ended("u1").state is ConversionState.FINISHED
-    assert server.worker.files["Succeeded"] == 1
-    assert not (claim / "out/_conversion/u1/begun.json").exists()
+def unavailable(*_: object) -> None:
+    raise StoreUnavailable("no answer")
 
 
 def test_a_note_that_cannot_be_taken_back_costs_no_outcome(server, copier, claim, batch, monkeypatch):
-    monkeypatch.setattr(files, "FIRST_PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(ResultsFolder, "forget_begun", unreliable(lambda folder: None, 10**6))
+    monkeypatch.setattr(ResultsFolder, "forget_begun", unavailable)
     copier.gate.set()
     server.put("u1", request(prefix="pvc://data/in/"))
     status = server.ended("u1")
     assert (status.state, status.files.succeeded) == (ConversionState.FINISHED, 3)
-
-
-def test_a_look_at_what_is_done_is_tried_again(server, copier, claim, batch, tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "FIRST_PAUSE_SECONDS", 0.0)
-    copier.gate.set()
-    wanted = request(prefix="pvc://data/in/")
-    server.put("u1", wanted)
-    first = server.ended("u1")
-    with serving(lambda *_: copier, tmp_path / "next") as following:
-        monkeypatch.setattr(FolderStore, "stat", unreliable(FolderStore.stat, 3))
-        following.put("u1", wanted)
-        assert following.ended("u1") == first
-        assert following.worker.files["Succeeded"] == 0

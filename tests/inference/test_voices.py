@@ -1,5 +1,7 @@
 """Voices in memory, and when a server is ready."""
 
+import time
+
 import msgspec
 import pytest
 
@@ -21,7 +23,7 @@ def loaded() -> list[VoiceReference]:
 
 @pytest.fixture
 def voices(loaded, tmp_path) -> Voices:
-    def load(reference, folder):
+    def load(reference, folder, sleep):
         loaded.append(reference)
         (folder / "voice.safetensors").write_bytes(b"weights")
         return Copier()
@@ -30,29 +32,29 @@ def voices(loaded, tmp_path) -> Voices:
 
 
 def test_a_voice_is_loaded_once(voices, loaded):
-    assert voices.get(reference(1)) is voices.get(reference(1))
+    assert voices.get(reference(1), time.sleep) is voices.get(reference(1), time.sleep)
     assert loaded == [reference(1)]
 
 
 def test_only_the_last_few_stay_but_always_the_served_one(voices, loaded, tmp_path):
     for number in range(6):
-        voices.get(reference(number))
-    voices.get(reference(0))
-    voices.get(reference(5))
+        voices.get(reference(number), time.sleep)
+    voices.get(reference(0), time.sleep)
+    voices.get(reference(5), time.sleep)
     assert loaded == [reference(number) for number in range(6)]
-    voices.get(reference(1))
+    voices.get(reference(1), time.sleep)
     assert loaded[-1] == reference(1)
     assert len(list(tmp_path.iterdir())) == KEPT_VOICES
 
 
 def test_a_voice_that_does_not_load_leaves_nothing(tmp_path):
-    def load(reference, folder):
+    def load(reference, folder, sleep):
         (folder / "voice.safetensors").write_bytes(b"half")
         raise ArtifactCorrupt("bad digest")
 
     voices = Voices(load, tmp_path, served=None)
     with pytest.raises(ArtifactCorrupt):
-        voices.get(VOICE)
+        voices.get(VOICE, time.sleep)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -62,7 +64,7 @@ def test_a_server_without_a_voice_of_its_own_is_ready(claim, tmp_path):
 
 
 def test_a_corrupt_voice_never_becomes_ready_and_says_why(tmp_path):
-    def load(reference, folder):
+    def load(reference, folder, sleep):
         raise ArtifactCorrupt("index.faiss is not what its manifest says")
 
     with serving(load, tmp_path / "scratch", served=VOICE) as server:
@@ -80,7 +82,7 @@ def test_a_corrupt_voice_never_becomes_ready_and_says_why(tmp_path):
 def test_a_store_that_comes_back_makes_the_server_ready(tmp_path):
     failures = [StoreUnavailable("no answer"), StoreUnavailable("no answer")]
 
-    def load(reference, folder):
+    def load(reference, folder, sleep):
         if failures:
             raise failures.pop()
         return Copier()
