@@ -23,7 +23,7 @@ class Pauses:
         """Whether the store has just used up its patience: then nothing more is waited for."""
 
     def sleep(self, seconds: float) -> None:
-        """Pause; raises `Terminated` when the end was asked for, `StoreUnavailable` when waiting was in vain."""
+        """Pause; raises `Terminated` once the end was asked for, `StoreUnavailable` if waiting is in vain."""
         if self._ended.wait(0.0 if self.in_vain else seconds):
             raise Terminated("ended while waiting for the store")
         if self.in_vain:
