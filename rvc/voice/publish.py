@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from rvc.errors import ArtifactCorrupt, ObjectExists, ObjectNotFound
+from rvc.errors import ArtifactCorrupt, ObjectExists, ObjectNotFound, StoreUnavailable
 from rvc.store import Store
 from rvc.store.local import write_atomically
 from rvc.voice.folder import SPOKEN_WITH, Voice, open_voice
@@ -41,13 +41,20 @@ def publish_voice(folder: Path, store: Store, key_prefix: str) -> tuple[str, int
     """Publish a voice folder below a prefix (ends in `/`); the manifest's digest and the size in bytes.
 
     The same voice again is success without a write. Raises `ArtifactCorrupt` for a damaged folder,
-    `ObjectExists` where another voice is published.
+    `ObjectExists` where another voice is published, `StoreUnavailable` where another attempt, whose node was
+    taken for lost, writes over the files at the same time.
     """
     voice = open_voice(folder)
+    uploaded = []
     for name in voice.manifest.files:
         if _is_published(voice, store, key_prefix):
             return voice.digest, voice.size_bytes
-        store.upload(folder / name, key_prefix + name)
+        uploaded.append(store.upload(folder / name, key_prefix + name))
+    for info in uploaded:
+        if store.stat(info.key) != info:
+            raise StoreUnavailable(
+                f"somebody else wrote {info.key} while the voice was published; it is tried again"
+            )
     store.upload(folder / MANIFEST_NAME, key_prefix + MANIFEST_NAME, overwrite=False)
     return voice.digest, voice.size_bytes
 

@@ -1,0 +1,47 @@
+"""Killing a life after an operation of its store."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.process import BaseProcess
+
+from tests.oss import Operation, OssServer
+
+AT_ONCE = 2
+"""Lives; each takes one processor."""
+
+
+def run(server: OssServer, begin: Callable[[], BaseProcess], kill_after: int | None) -> tuple[int, int]:
+    """Run a life until it ends, or is killed after so many operations; (exit code, operations).
+
+    SIGKILL comes when the operation has taken effect and is not answered yet.
+    """
+    before = len(server.operations)
+    begun = threading.Event()
+    life: list[BaseProcess] = []
+
+    def hook(operation: Operation) -> None:
+        if operation.number - before == kill_after:
+            begun.wait()
+            os.kill(life[0].pid, signal.SIGKILL)
+
+    server.after_operation = hook
+    life.append(begin())
+    begun.set()
+    life[0].join()
+    server.after_operation = None
+    return life[0].exitcode, len(server.operations) - before
+
+
+def for_each(numbers: Iterable[int], check: Callable[[int], None]) -> None:
+    """Check all numbers, some at once; raises the first failure."""
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        try:
+            list(threads.map(check, numbers))
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
