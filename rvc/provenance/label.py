@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from rvc.contract import DEFAULT_CONTENT_PRODUCER, AudibleLabel, ConversionParameters
+from rvc.store.failures import store_errors
 
 SYNTHETIC = "1"
 """Value of `Label`: the content is synthetic, not perhaps (2) nor suspected to be (3)."""
@@ -30,8 +31,11 @@ class Provenance:
 
 
 def unnamed_origin(recording: Path, parameters: ConversionParameters) -> str:
-    """What tells a conversion that has no name from all others: what is in the file, and the parameters."""
-    with recording.open("rb") as file:
+    """What tells a conversion that has no name from all others: what is in the file, and the parameters.
+
+    Raises `ObjectNotFound` or `PermissionDenied` for a file that cannot be read.
+    """
+    with store_errors(str(recording)), recording.open("rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()
     return f"{content} {msgspec.json.encode(parameters).decode()}"
 

@@ -110,10 +110,10 @@ def test_a_recording_that_goes_away_is_one_bad_file(
     source = write_recordings(tmp_path / "in", seconds=1.0)
     convert = Converter.convert
 
-    def remove_first(converter: Converter, input: Path, *arguments: Any) -> ConversionReport:
+    def remove_first(converter: Converter, input: Path, *arguments: Any, **named: Any) -> ConversionReport:
         if input.name == "a.wav":
             input.unlink()
-        return convert(converter, input, *arguments)
+        return convert(converter, input, *arguments, **named)
 
     monkeypatch.setattr(Converter, "convert", remove_first)
     code = main(

@@ -9,8 +9,9 @@ import pytest
 import soundfile
 
 from rvc.audio import AudioWriter, encodable_rate_hertz, load_audio
-from rvc.contract import AudioFormat
-from rvc.provenance import implicit_label, produce_id, write_label
+from rvc.contract import AudioFormat, ConversionParameters
+from rvc.errors import ObjectNotFound, StoreUnavailable
+from rvc.provenance import implicit_label, produce_id, unnamed_origin, write_label
 from tests.fixtures.sounds import voice_like
 from tests.provenance.readers import READERS
 
@@ -84,3 +85,21 @@ def test_an_id_is_of_one_output() -> None:
     facts += [("demo/hello/u1", "b.wav", "sha256:0"), ("demo/hello/u1", "a.wav", "sha256:1")]
     facts += [("demo/hello/u1a", ".wav", "sha256:0")]
     assert len({produce_id(*of) for of in facts * 2}) == len(facts)
+
+
+@pytest.mark.parametrize("audio_format", AudioFormat)
+def test_a_label_that_cannot_be_written_is_the_disks_fault(tmp_path: Path, audio_format: AudioFormat) -> None:
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere" / "at-all")
+    with pytest.raises(StoreUnavailable, match="label of a file in"):
+        write_label(tmp_path / "gone", audio_format, LABEL)
+
+
+def test_conversions_without_a_name_differ_by_content_and_parameters(tmp_path: Path) -> None:
+    for name, content in (("a", b"1"), ("same", b"1"), ("b", b"2")):
+        (tmp_path / name).write_bytes(content)
+    low, high = ConversionParameters(), ConversionParameters(transpose_semitones=12)
+    of = [unnamed_origin(tmp_path / name, parameters) for name in ("a", "b") for parameters in (low, high)]
+    assert len(set(of)) == 4
+    assert unnamed_origin(tmp_path / "same", low) == of[0]
+    with pytest.raises(ObjectNotFound, match="gone"):
+        unnamed_origin(tmp_path / "gone", low)
