@@ -7,12 +7,15 @@ import signal
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 
 from tests.oss import Operation, OssServer
 
 AT_ONCE = 2
 """Lives; each takes one processor."""
+_lock = threading.Lock()
+"""Whoever starts a process asks after all others, and of two that ask one is told nonsense."""
 
 
 def run(server: OssServer, begin: Callable[[], BaseProcess], kill_after: int | None) -> tuple[int, int]:
@@ -30,9 +33,12 @@ def run(server: OssServer, begin: Callable[[], BaseProcess], kill_after: int | N
             os.kill(life[0].pid, signal.SIGKILL)
 
     server.after_operation = hook
-    life.append(begin())
+    with _lock:
+        life.append(begin())
     begun.set()
-    life[0].join()
+    connection.wait([life[0].sentinel])
+    with _lock:
+        life[0].join()
     server.after_operation = None
     return life[0].exitcode, len(server.operations) - before
 
