@@ -16,13 +16,15 @@ from .toolbox import run
 
 LOCKS = tuple(REPOSITORY / "requirements" / f"{name}.txt" for name in ("operator", "trainer", "inference"))
 PIP_VERSION = importlib.metadata.version("pip")
+ONLY_SOURCES = ("alibabacloud-tea", "crcmod", "oss2")
+"""Packages without wheels: the image's pip builds them, with the setuptools beside them."""
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
 def digest() -> str:
     """What decides the wheelhouse: the locks (which pin every wheel by its hash) and pip's version."""
     content = b"".join(lock.read_bytes() for lock in LOCKS)
-    return hashlib.sha256(PIP_VERSION.encode() + content).hexdigest()
+    return hashlib.sha256(f"{PIP_VERSION} {ONLY_SOURCES} wheel".encode() + content).hexdigest()
 
 
 def provide() -> Path:
@@ -42,7 +44,8 @@ def _download(folder: Path) -> None:
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     pip += ["--dest", str(partial), *_torch_index()]
     for lock in LOCKS:
-        run([*pip, "--require-hashes", "--requirement", str(lock)])
+        run([*pip, f"--no-binary={','.join(ONLY_SOURCES)}", "--require-hashes", "--requirement", str(lock)])
+    run([*pip, "setuptools>=77", "wheel>=0.45"])
     # pip itself runs from its wheel, so that no image has it installed.
     run([*pip, f"pip=={PIP_VERSION}"])
     partial.rename(folder)

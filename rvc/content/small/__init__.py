@@ -1,7 +1,7 @@
 """The content encoder that comes with the program: no download, eight megabytes.
 
-Taught to say with three blocks what the first four of Whisper-base say, from sound that was disguised
-as another's; see README.md. Windows lie on a fixed grid, as for its teacher.
+The first four blocks of Whisper-base, taught to say the same when the sound is disguised as another's, in
+five bits a weight; see README.md. Windows lie on a fixed grid, as for its teacher.
 """
 
 from __future__ import annotations

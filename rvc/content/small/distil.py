@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 _SEGMENT_ROWS = 400
 _BATCH = 4
-_LEARNING_RATE = 3e-4
+_LEARNING_RATE = 4e-5
 _WARM_UP_SHARE = 0.03
 _BETAS = (0.9, 0.98)
 _WEIGHT_DECAY = 0.01
@@ -140,7 +140,7 @@ def _follow(average: SmallNetwork, network: SmallNetwork, decay: float) -> None:
 
 
 def save(network: SmallNetwork, path: Path) -> None:
-    """Weights in six bits."""
+    """Weights as `pack` rounds them."""
     save_file(pack(network.state_dict()), path)
 
 
@@ -148,7 +148,7 @@ def save(network: SmallNetwork, path: Path) -> None:
 def begin_as(
     teacher: Mapping[str, torch.Tensor], timelines: Sequence[Timeline], batches: int = _FITTING_BATCHES
 ) -> SmallNetwork:
-    """A network of the teacher's first blocks with the map to its last that least squares find."""
+    """A network of the teacher's first blocks with the map to the targets that least squares find."""
     network = SmallNetwork()
     own = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("leave")}
     known = {name: tensor.float() for name, tensor in teacher.items() if name in own}
