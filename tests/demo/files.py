@@ -77,7 +77,8 @@ class ClaimFiles(PodFiles):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.kubectl("delete", "-n", self.namespace, "pod", POD, "--wait=false", "--ignore-not-found")
+        # Waited for, because the next one has the same name.
+        self.kubectl("delete", "-n", self.namespace, "pod", POD, "--timeout=60s", "--ignore-not-found")
 
     def empty(self) -> None:
         """Remove what an earlier run left."""
