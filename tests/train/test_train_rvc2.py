@@ -62,6 +62,7 @@ def train(
     tmp_path: Path, dataset: Path, base_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., VoiceManifest]:
     monkeypatch.setattr(rvc.train, "load_content_encoder", lambda *_: Spectrum())
+    monkeypatch.setattr(rvc.train, "resolve_content_encoder", lambda name, *_: name)
     small = Sizes(small_geometry(), segment_frames=12, discriminator_width=64)
     monkeypatch.setattr(Sizes, "official", staticmethod(lambda dataset: small))
 
