@@ -42,7 +42,7 @@ QUALITY_LANE = (
     Suite("lint", "seconds", (str(BIN / "ruff"), "check", ".")),
     Suite("types", "under a minute", (str(BIN / "mypy"),)),
     Suite("imports", "seconds", (str(BIN / "lint-imports"),)),
-    Suite("unit", "a few minutes", pytest("not cluster and not node", 1)),
+    Suite("unit", "15 to 25 minutes", pytest("not cluster and not node", 2)),
 )
 CLUSTER_LANE = (
     Suite(
