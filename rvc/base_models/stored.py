@@ -45,7 +45,8 @@ def fetch_stored(
     """Bring the wanted networks of the folder at `uri` to the local `folder`, which is made; returns it.
 
     `stop` is called before each file and may raise; `sleep` is that of `open_store`. Raises
-    `InvalidConfiguration` where no base models are, `ArtifactCorrupt` for a network that is not what its manifest says, and what the store raises.
+    `InvalidConfiguration` where no base models are, `ArtifactCorrupt` for a network that is not what its
+    manifest says, and what the store raises.
     """
     store, prefix = open_store(uri.rstrip("/") + "/", settings, sleep=sleep)
     try:
