@@ -16,7 +16,7 @@ from rvc.base_models import (
     open_base_model,
 )
 from rvc.contract import StoreSettings
-from rvc.errors import InvalidConfiguration, ObjectNotFound
+from rvc.errors import ArtifactCorrupt, InvalidConfiguration, ObjectNotFound
 from rvc.store import open_store
 from rvc.store.local import write_atomically
 
@@ -62,7 +62,13 @@ def fetch_stored(
     folder.mkdir(parents=True, exist_ok=True)
     for entry in models.values():
         stop()
-        store.download(prefix + entry.file, folder / entry.file)
+        try:
+            store.download(prefix + entry.file, folder / entry.file)
+        except ObjectNotFound as error:
+            raise ArtifactCorrupt(
+                f"{uri} names {entry.file} in its {MANIFEST_NAME} but does not have it; copy the whole "
+                "folder there"
+            ) from error
     chosen = BaseModelManifest(format_version=manifest.format_version, models=models)
     write_atomically(folder / MANIFEST_NAME, msgspec.json.encode(chosen))
     for name in models:

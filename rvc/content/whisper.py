@@ -42,8 +42,8 @@ _TRAILING_SILENCE_FRAMES = 20
 _GRID = WindowGrid(hop_frames=500, context_frames=50, fade_frames=50)
 
 
-class _Block(nn.Module):
-    """Pre-norm transformer block on [1, frames, 512]."""
+class TransformerBlock(nn.Module):
+    """Pre-norm transformer block on [batch, frames, 512]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,6 +55,7 @@ class _Block(nn.Module):
         self.feed_forward_out = nn.Linear(4 * DIMENSION, DIMENSION)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """To the same shape."""
         batch, frames, _ = x.shape
         heads = self.attention_in(self.attention_norm(x)).view(batch, frames, 3, HEADS, DIMENSION // HEADS)
         query, key, value = heads.permute(2, 0, 3, 1, 4)
@@ -73,7 +74,7 @@ class WhisperNetwork(nn.Module):
         super().__init__()
         self.convolution_1 = nn.Conv1d(_MEL_BANDS, DIMENSION, 3, padding=1)
         self.convolution_2 = nn.Conv1d(DIMENSION, DIMENSION, 3, stride=2, padding=1)
-        self.blocks = nn.ModuleList(_Block() for _ in range(BLOCKS))
+        self.blocks = nn.ModuleList(TransformerBlock() for _ in range(BLOCKS))
         self.register_buffer("positions", torch.zeros(1500, DIMENSION))
 
     def forward(self, log_mel: torch.Tensor) -> torch.Tensor:

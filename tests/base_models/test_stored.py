@@ -44,6 +44,12 @@ def test_a_network_that_is_not_what_its_manifest_says_is_refused(stored, tmp_pat
         fetched(stored, tmp_path / "server", for_conversion)
 
 
+def test_a_network_that_is_missing_is_damage_of_the_folder(stored, tmp_path):
+    (stored / "rmvpe.safetensors").unlink()
+    with pytest.raises(ArtifactCorrupt, match=r"rmvpe\.safetensors.*does not have it"):
+        fetched(stored, tmp_path / "server", for_conversion)
+
+
 def test_a_folder_without_base_models_is_told(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InvalidConfiguration, match="rvc fetch-base") as caught:

@@ -5,7 +5,7 @@ import torch
 from rvc.base_models import BaseModelName
 from rvc.base_models.fetch import fetch_base_models
 from rvc.content import load_content_encoder
-from rvc.content.whisper import HEADS, WhisperEncoder, _Block
+from rvc.content.whisper import HEADS, TransformerBlock, WhisperEncoder
 from rvc.contract import ContentEncoder
 from tests.fixtures.sounds import voice_like
 
@@ -38,7 +38,7 @@ def test_a_voice_trained_anywhere_meets_the_same_weights(encoder):
 
 
 def test_a_block_is_a_pre_norm_transformer_layer():
-    ours = _Block()
+    ours = TransformerBlock()
     reference = torch.nn.TransformerEncoderLayer(
         512, HEADS, 2048, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
     )

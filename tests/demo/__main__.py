@@ -9,12 +9,16 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import soundfile
 
+from rvc.audio import ANALYSIS_RATE_HERTZ, load_audio
+from rvc.base_models import default_folder
+from rvc.base_models.fetch import fetch_base_models
+from rvc.quality.speaker import SpeakerEncoder, load_speaker_encoder
 from tests.cluster.layout import ClusterError
 from tests.demo import cluster, speech, stores
 from tests.demo.debian import cache_folder
-from tests.demo.similarity import SpeakerEncoder, load_speaker_encoder, speaker_vector
 from tests.demo.watch import DemoFailed, follow, settled
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +50,9 @@ def run(started: float) -> None:
     shutil.rmtree(data, ignore_errors=True)
     speech.write_dataset(data / "recordings" / "allison", data / "held-out", MINUTES)
     speech.write_sources(data / "inbox")
-    encoder = load_speaker_encoder()
+    fetch_base_models(default_folder(), print)
+    encoder = load_speaker_encoder(default_folder())
+    assert encoder is not None, "its weights were fetched"
     cluster.own_namespace(kubectl, NAMESPACE)
     place = stores.place(kind, kubectl, NAMESPACE, images["trainer"])
     place.empty()
@@ -79,17 +85,22 @@ def run(started: float) -> None:
 
 def report(data: Path, encoder: SpeakerEncoder) -> None:
     """Similarity to the target of every converted file, beside its source."""
-    target = speaker_vector(encoder, sorted((data / "held-out").glob("*.wav")))
+    target = encoder.mean(heard(path) for path in sorted((data / "held-out").glob("*.wav")))
     print(f"  {'cosine to the target voice (d-vector)':44} source  converted")
     scores = []
     for path in sorted(path for path in OUTPUT.rglob("*.*") if "_conversion" not in path.parts):
         source = next((data / "inbox").rglob(f"{path.stem}.*"))
-        pair = [float(speaker_vector(encoder, [each]) @ target) for each in (source, path)]
+        pair = [float(encoder(heard(each)) @ target) for each in (source, path)]
         scores.append(pair)
         name, seconds = str(path.relative_to(OUTPUT)), soundfile.info(path).duration
         print(f"  {name:44} {pair[0]:.3f}   {pair[1]:.3f}   {seconds:.1f} s")
     mean = [sum(column) / len(scores) for column in zip(*scores, strict=True)]
     print(f"  {'mean (recordings of one speaker: 0.92)':44} {mean[0]:.3f}   {mean[1]:.3f}")
+
+
+def heard(path: Path) -> np.ndarray:
+    """A recording as the speaker encoder wants it."""
+    return load_audio(path, ANALYSIS_RATE_HERTZ)
 
 
 def say(number: int, text: str) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from rvc.audio.mel import slaney_mel_filters
+from rvc.content.whisper import TransformerBlock
 
 SAMPLE_RATE_HERTZ = 16000
 SAMPLES_PER_ROW = 320
@@ -22,7 +23,6 @@ BLOCKS = 4
 FFT_SIZE = 400
 HOP = 160
 _MEL_BANDS = 80
-_HEADS = 8
 _GAIN = 5.0
 """Brings the power of speech of RMS 0.08 to what the teacher hears."""
 _POWER_FLOOR = 10.0**-6.5
@@ -46,26 +46,6 @@ def log_mel(power: torch.Tensor, filters: torch.Tensor) -> torch.Tensor:
     return ((_GAIN * filters @ power).clamp_min(_POWER_FLOOR).log10() + 4.0) / 4.0
 
 
-class _Block(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.attention_norm = nn.LayerNorm(DIMENSION)
-        self.attention_in = nn.Linear(DIMENSION, 3 * DIMENSION)
-        self.attention_out = nn.Linear(DIMENSION, DIMENSION)
-        self.feed_forward_norm = nn.LayerNorm(DIMENSION)
-        self.feed_forward_in = nn.Linear(DIMENSION, 4 * DIMENSION)
-        self.feed_forward_out = nn.Linear(4 * DIMENSION, DIMENSION)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[batch, rows, 512] to the same shape."""
-        heads = self.attention_in(self.attention_norm(x)).unflatten(-1, (3, _HEADS, -1))
-        query, key, value = heads.permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
-        x = x + self.attention_out(attended)
-        hidden = F.gelu(self.feed_forward_in(self.feed_forward_norm(x)))
-        return x + torch.as_tensor(self.feed_forward_out(hidden))
-
-
 class SmallNetwork(nn.Module):
     """Log mel [batch, 80, 2 rows] at 100 Hz to features [batch, rows, 512] at 50 Hz, each of about unit
     variance over the speech of many speakers."""
@@ -74,7 +54,7 @@ class SmallNetwork(nn.Module):
         super().__init__()
         self.convolution_1 = nn.Conv1d(_MEL_BANDS, DIMENSION, 3, padding=1)
         self.convolution_2 = nn.Conv1d(DIMENSION, DIMENSION, 3, stride=2, padding=1)
-        self.blocks = nn.ModuleList(_Block() for _ in range(BLOCKS))
+        self.blocks = nn.ModuleList(TransformerBlock() for _ in range(BLOCKS))
         self.leave = nn.Linear(DIMENSION, DIMENSION)
 
     def forward(self, mel: torch.Tensor) -> torch.Tensor:
