@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 
 from tqdm import tqdm
@@ -16,12 +18,12 @@ from rvc.parity.runner import Row, Verdict, finite, run_parity, summary, table
 
 def parity(chosen: argparse.Namespace) -> None:
     """Check every fixture in a folder; ends with exit code 1 where anything is missed."""
-    logging.getLogger().setLevel(logging.ERROR)  # of bad fixtures their rows tell
     rows: list[Row] = []
-    for found in run_parity(chosen.folder):
-        rows += found
-        missed = any(row.verdict is Verdict.MISSED for row in found)
-        tqdm.write(f"{found[0].file}: {Verdict.MISSED if missed else Verdict.PASSED}", file=sys.stderr)
+    with _errors_alone():
+        for found in run_parity(chosen.folder):
+            rows += found
+            missed = any(row.verdict is Verdict.MISSED for row in found)
+            tqdm.write(f"{found[0].file}: {Verdict.MISSED if missed else Verdict.PASSED}", file=sys.stderr)
     shown = [
         asdict(row) | {"difference": finite(row.difference), "tolerance": finite(row.tolerance)}
         for row in rows
@@ -30,3 +32,15 @@ def parity(chosen: argparse.Namespace) -> None:
     print_result({"passed": passed, "rows": shown}, table(rows), chosen)
     if not passed:
         raise RvcError(f"{chosen.folder} does not pass: {summary(rows)}", reason="ParityMissed")
+
+
+@contextmanager
+def _errors_alone() -> Iterator[None]:
+    """No warnings from the log: of bad fixtures their rows tell."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
