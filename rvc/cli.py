@@ -149,6 +149,11 @@ def _add_fetch_base(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"these and no others: {_DOWNLOADABLE}; * stands for anything (what Light voices need)",
     )
+    parser.add_argument(
+        "--to",
+        metavar="URI",
+        help="then send all of the folder there, for training.baseModelsUri: oss://bucket/path/ and the like",
+    )
 
 
 def _add_add_base(parser: argparse.ArgumentParser) -> None:

@@ -24,6 +24,7 @@ from rvc.contract import (
     DEFAULT_CONTENT_PRODUCER,
     AudibleLabel,
     AudioFormat,
+    StoreSettings,
 )
 from rvc.convert import Converter
 from rvc.dataset import AUDIO_SUFFIXES
@@ -78,14 +79,20 @@ def convert(chosen: argparse.Namespace) -> None:
 
 
 def fetch_base(chosen: argparse.Namespace) -> None:
-    """`rvc fetch-base [FOLDER]`."""
+    """`rvc fetch-base [FOLDER] [--to URI]`."""
     from rvc.base_models.fetch import fetch_base_models, select
+    from rvc.base_models.send import send_base_models
     from rvc.base_models.sources import DEFAULT_NAMES
 
     folder = chosen.folder or default_folder()
     names = select(chosen.only) if chosen.only else DEFAULT_NAMES
-    fetch_base_models(folder, lambda line: tqdm.write(line, file=sys.stderr), names)
-    print_result({"folder": str(folder), "models": list(names)}, [str(folder)], chosen)
+    fetch_base_models(folder, _report, names)
+    result = {"folder": str(folder), "models": list(names)}
+    if chosen.to is None:
+        print_result(result, [str(folder)], chosen)
+        return
+    sent = send_base_models(folder, chosen.to, StoreSettings(), _report)
+    print_result(result | {"uri": chosen.to, "sent": sent}, [chosen.to], chosen)
 
 
 def add_base(chosen: argparse.Namespace) -> None:
@@ -98,6 +105,10 @@ def add_base(chosen: argparse.Namespace) -> None:
     added = {str(path): add_base_model(folder, path, chosen.name) for path in chosen.files}
     lines = [f"{path} is {name}, now in {folder}" for path, name in added.items()]
     print_result({"folder": str(folder), "added": added}, lines, chosen)
+
+
+def _report(line: str) -> None:
+    tqdm.write(line, file=sys.stderr)
 
 
 _TELLING_SEMITONES = 4.0

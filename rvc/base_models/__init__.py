@@ -153,6 +153,11 @@ def open_base_model(name: str, folder: Path | None = None) -> BaseModel:
             f"{BASE_MODELS_FOLDER_VARIABLE} to a folder that has it",
             reason=BASE_MODEL_MISSING,
         )
+    return BaseModel(digest=f"sha256:{entry.sha256}", tensors=load_safetensors(read_content(folder, entry)))
+
+
+def read_content(folder: Path, entry: BaseModelFile) -> bytes:
+    """The file of one network; raises `ArtifactCorrupt` when it is not what the manifest says."""
     path = folder / entry.file
     try:
         content = path.read_bytes()
@@ -165,4 +170,4 @@ def open_base_model(name: str, folder: Path | None = None) -> BaseModel:
             f"{path} is not the file that its manifest describes ({len(content)} bytes of {entry.size}); "
             "remove it, and fetch or add it again"
         )
-    return BaseModel(digest=f"sha256:{entry.sha256}", tensors=load_safetensors(content))
+    return content

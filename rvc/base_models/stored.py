@@ -53,8 +53,8 @@ def fetch_stored(
         text = store.read_bytes(prefix + MANIFEST_NAME)
     except ObjectNotFound as error:
         raise InvalidConfiguration(
-            f"{uri} holds no base models (no {MANIFEST_NAME}); fill a folder with `rvc fetch-base` and copy "
-            "it there",
+            f"{uri} holds no base models (no {MANIFEST_NAME}); bring them there with `rvc fetch-base --to "
+            f"{uri}`",
             reason=BASE_MODEL_MISSING,
         ) from error
     manifest = decode_manifest(text, f"{uri.rstrip('/')}/{MANIFEST_NAME}")
@@ -66,8 +66,8 @@ def fetch_stored(
             store.download(prefix + entry.file, folder / entry.file)
         except ObjectNotFound as error:
             raise ArtifactCorrupt(
-                f"{uri} names {entry.file} in its {MANIFEST_NAME} but does not have it; copy the whole "
-                "folder there"
+                f"{uri} names {entry.file} in its {MANIFEST_NAME} but does not have it; `rvc fetch-base "
+                f"--to {uri}` puts it there"
             ) from error
     chosen = BaseModelManifest(format_version=manifest.format_version, models=models)
     write_atomically(folder / MANIFEST_NAME, msgspec.json.encode(chosen))

@@ -79,6 +79,15 @@ class FolderStore:
         with path.open("rb") as source:
             return self._publish(source, key, overwrite)
 
+    def holds(self, key: str, path: Path) -> bool:
+        """Whether an object is there with the content of a local file, by size and sha256."""
+        check_key(key)
+        size, sha256 = _digest(path)
+        with store_errors(self._uri + key):
+            there = self._path(key)
+            # What has another size is not worth reading.
+            return there.is_file() and there.stat().st_size == size and _digest(there)[1] == sha256
+
     def read_bytes(self, key: str) -> bytes:
         """Content of a small object."""
         check_key(key)

@@ -43,6 +43,9 @@ class Store(Protocol):
         `ObjectExists`.
         """
 
+    def holds(self, key: str, path: Path) -> bool:
+        """Whether an object is there with the content of a local file."""
+
     def read_bytes(self, key: str) -> bytes:
         """Content of a small object; raises `ObjectNotFound`."""
 

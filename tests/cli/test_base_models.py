@@ -67,3 +67,14 @@ def test_what_was_asked_for_and_cannot_be_reached_names_the_server(tmp_path: Pat
     assert done.returncode == ExitCode.STORE_UNAVAILABLE
     assert "Fetching the RMVPE pitch network, 181 MB" in done.stderr
     assert "http://127.0.0.1:9/lj1995/VoiceConversionWebUI/resolve/main/rmvpe.pt" in done.stderr
+
+
+def test_the_folder_is_sent_where_pods_read_it(tmp_path: Path) -> None:
+    torch.save(RMVPE, tmp_path / "rmvpe.pt")
+    folder, place = tmp_path / "b", tmp_path / "there"
+    assert rvc("add-base", tmp_path / "rmvpe.pt", "--base-models", folder).returncode == 0
+    for sent in (["rmvpe"], []):
+        done = rvc("fetch-base", folder, "--only", "rmvpe", "--to", f"file://{place}/", "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["sent"] == sent
+    assert open_base_model("rmvpe", place).tensors

@@ -34,8 +34,15 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_the_networks_can_be_fetched() -> None:
-    (names,) = re.findall(r"fetch-base base-models --only (.+)", TEXT)
+    (names,) = re.findall(r"fetch-base base-models --to \S+ \\\n +--only (.+)", TEXT)
     assert set(select(names.split())) == set(names.split())
+
+
+def test_the_variables_are_those_of_the_overlay() -> None:
+    overlay = (MANIFESTS / "overlays/acs/deployment.yaml").read_text()
+    variables = re.findall(r"`(RVC_[A-Z_]+)`", TEXT)
+    assert "RVC_CONTENT_PRODUCER" in variables
+    assert all(f"name: {variable}\n" in overlay for variable in variables)
 
 
 def test_the_names_are_those_of_the_overlay() -> None:

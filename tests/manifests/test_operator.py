@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rvc.contract import CONTENT_PRODUCER_VARIABLE
 from rvc_operator.config import builtin_accelerators, load_config
 
 from .documents import MANIFESTS, OVERLAYS, ROOT, build, one
@@ -111,6 +112,16 @@ def test_the_acs_overlay_spells_out_the_accelerator_that_is_built_in(tmp_path: P
     (tmp_path / named.name).write_text(catalogue["data"][named.name])
     config = load_config(environment | {"RVC_ACCELERATORS_FILE": str(tmp_path / named.name)})
     assert config.accelerators == builtin_accelerators()
+
+
+def test_who_makes_the_files_is_said_in_the_acs_overlay() -> None:
+    """`docs/acs.md` tells to fill it in; empty it is as if it were not there."""
+    pod = one(build(MANIFESTS / "overlays/acs"), "Deployment")["spec"]["template"]["spec"]
+    (entry,) = (each for each in pod["containers"][0]["env"] if each["name"] == CONTENT_PRODUCER_VARIABLE)
+    images = {"RVC_TRAINER_IMAGE": "trainer", "RVC_SERVER_IMAGE": "server"}
+    assert load_config(images | {entry["name"]: entry.get("value", "")}) == load_config(images)
+    named = load_config(images | {entry["name"]: "91330106MA2CFLDG4R"})
+    assert named.content_producer == "91330106MA2CFLDG4R"
 
 
 def test_gitops_tools_never_prune_the_crds() -> None:

@@ -93,6 +93,19 @@ def test_a_download_takes_the_place_of_an_older_copy(store, tmp_path):
     assert (tmp_path / "back").read_bytes() == b""
 
 
+def test_whether_an_object_is_that_file(store, tmp_path):
+    path = local(tmp_path, b"content")
+    assert not store.holds("a", path)
+    store.upload(path, "a")
+    store.write_bytes("b/c", b"content")
+    assert store.holds("a", path)
+    assert store.holds("b/c", path)
+    assert not store.holds("b", path)
+    for other in (b"Content", b"cont"):
+        store.write_bytes("a", other)
+        assert not store.holds("a", path)
+
+
 def test_what_is_not_there(place, tmp_path):
     store = place.store
     assert store.stat("a/b") is None

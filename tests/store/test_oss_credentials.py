@@ -51,6 +51,7 @@ def mount(folder: Path, generation: str, key_id: str, secret: str) -> Path:
     ("environment", "message"),
     [
         ({}, "oss://voices/: there are no credentials for OSS; set spec.storage.secretRef"),
+        ({}, r"serviceAccountName \(RRSA: .*/injection=on.*/role-name.*ack-pod-identity-webhook.*new pod"),
         ({"OSS_ACCESS_KEY_ID": KEY_ID}, "OSS_ACCESS_KEY_SECRET is empty or not there"),
         ({"OSS_ACCESS_KEY_SECRET": KEY_SECRET}, "OSS_ACCESS_KEY_ID is empty or not there"),
         ({"OSS_ACCESS_KEY_ID": " ", "OSS_ACCESS_KEY_SECRET": KEY_SECRET}, "OSS_ACCESS_KEY_ID is empty"),

@@ -51,8 +51,9 @@ class Reason(StrEnum):
     """The container image cannot be fetched. Check its name, the registry and
     `podTemplate.imagePullSecrets`."""
     CREDENTIALS_MISSING = "CredentialsMissing"
-    """A Secret that the spec names, or a key in it, is not there. Create it; the pod then starts by
-    itself."""
+    """The pod has no key for its store. With `storage.secretRef`: the Secret, or a key in it, is not there;
+    create it, and the pod starts by itself. With RRSA (`storage.serviceAccountName`): the webhook gave the
+    pod no role; set the namespace's label and the service account's annotation, then delete the pod."""
     CONTAINER_CANNOT_START = "ContainerCannotStart"
     """The container runtime refuses the container; the message is the runtime's."""
 

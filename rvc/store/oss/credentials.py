@@ -66,9 +66,10 @@ def credentials_from(environment: Mapping[str, str]) -> CredentialsSource:
         raise _missing(f"RRSA is set up in part: {missing} is not set; start the pod again")
     raise _missing(
         "there are no credentials for OSS; set spec.storage.secretRef (a Secret with akId and akSecret) or "
-        "spec.storage.serviceAccountName (RRSA: the namespace has the label "
-        f"pod-identity.alibabacloud.com/injection=on), on the command line {KEY_ID_VARIABLE} and "
-        f"{KEY_SECRET_VARIABLE}"
+        "spec.storage.serviceAccountName (RRSA: give the namespace the label "
+        "pod-identity.alibabacloud.com/injection=on and the service account the annotation "
+        "pod-identity.alibabacloud.com/role-name, see that the add-on ack-pod-identity-webhook runs, then "
+        f"start a new pod), on the command line {KEY_ID_VARIABLE} and {KEY_SECRET_VARIABLE}"
     )
 
 

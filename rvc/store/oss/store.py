@@ -21,7 +21,7 @@ from rvc.store.oss.credentials import CredentialsSource, credentials_from
 from rvc.store.oss.download import download, fetch
 from rvc.store.oss.failures import UploadGone
 from rvc.store.oss.retry import RetryPolicy, Waiting
-from rvc.store.oss.upload import content_of, upload
+from rvc.store.oss.upload import content_of, found_there, upload
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +104,12 @@ class OssStore:
         check_key(key)
         with path.open("rb") as file:
             return upload(self._client, key, content_of(file.fileno()), overwrite)
+
+    def holds(self, key: str, path: Path) -> bool:
+        """Whether an object is there with the content of a local file, by what OSS says of it."""
+        check_key(key)
+        with path.open("rb") as file:
+            return found_there(self._client, key, content_of(file.fileno())) is not None
 
     def read_bytes(self, key: str) -> bytes:
         """Content of a small object; raises as `download` does."""

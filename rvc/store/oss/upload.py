@@ -72,7 +72,7 @@ def upload(client: Client, key: str, content: Content, overwrite: bool) -> Objec
         else:
             etag = _put_parts(client, key, content, headers)
     except ObjectExists:
-        there = _there_already(client, key, content)
+        there = found_there(client, key, content)
         if there is None:
             raise
         return there
@@ -98,7 +98,7 @@ def _put_parts(client: Client, key: str, content: Content, headers: dict[str, st
             return _put_parts_once(client, key, content, headers)
         except UploadGone:
             # Completed by a try whose answer was lost, or swept by somebody else.
-            there = _there_already(client, key, content)
+            there = found_there(client, key, content)
             if there is not None:
                 return there.etag
             if tries == _UPLOADS:
@@ -145,7 +145,7 @@ def _verified(answer: Any, content: Content) -> str:
     return str(answer.etag)
 
 
-def _there_already(client: Client, key: str, content: Content) -> ObjectInfo | None:
+def found_there(client: Client, key: str, content: Content) -> ObjectInfo | None:
     """The object if it is there and is `content`; by sha256, where it was not written by us by CRC-64."""
     try:
         found = client.call(key, lambda bucket: bucket.head_object(key))
