@@ -33,10 +33,13 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "ip": "iproute2",
     },
     "images": {"buildah": "buildah", "debootstrap": "debootstrap"},
+    "media": {"ffprobe": "ffmpeg"},
 }
 #: Packages without a program of their own on the PATH.
 EXTRA_PACKAGES: Mapping[str, tuple[str, ...]] = {"node": ("containernetworking-plugins", "busybox-static")}
-DOWNLOAD_TIME = {"etcd": "5 s", "node": "10 s", "images": "10 s"}
+DOWNLOAD_TIME = {"etcd": "5 s", "node": "10 s", "images": "10 s", "media": "20 s"}
+#: Libraries that programs find by links which an installation makes, or where it would put them.
+NESTED_LIBRARIES = ("blas", "lapack", "pulseaudio")
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,8 @@ class Tools:
         system = [*os.environ.get("PATH", "").split(":"), "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
         environment = dict(os.environ, PATH=":".join([*map(str, programs), *system]))
         if self._libraries:
-            environment["LD_LIBRARY_PATH"] = ":".join(map(str, self._libraries))
+            nested = [folder / name for folder in self._libraries for name in NESTED_LIBRARIES]
+            environment["LD_LIBRARY_PATH"] = ":".join(map(str, [*self._libraries, *nested]))
         for extensions in (path for folder in self._libraries for path in folder.glob("xtables")):
             environment["XTABLES_LIBDIR"] = str(extensions)
         object.__setattr__(self, "environment", environment)

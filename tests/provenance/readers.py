@@ -1,12 +1,15 @@
 """Independent programs that read the labels back."""
 
 import json
-import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import av
 import pytest
+
+from tests.cluster import toolbox
+from tests.cluster.layout import ClusterError
 
 
 def by_pyav(path: Path) -> dict[str, str]:
@@ -16,14 +19,34 @@ def by_pyav(path: Path) -> dict[str, str]:
 
 
 def by_ffprobe(path: Path) -> dict[str, str]:
-    """The same, as the program ffprobe of this machine prints it."""
-    if shutil.which("ffprobe") is None:
-        pytest.skip("ffprobe is not installed (apt-get install ffmpeg)")
-    asked = ["ffprobe", "-v", "error", "-show_entries", "format_tags:stream_tags", "-of", "json", str(path)]
-    answer = subprocess.run(asked, capture_output=True, text=True, check=True)
+    """The same, as the program ffprobe prints it."""
+    tools = _ffprobe()
+    asked = [tools.which("ffprobe"), "-v", "error", "-show_entries", "format_tags:stream_tags"]
+    answer = subprocess.run(
+        [*asked, "-of", "json", str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=tools.environment,
+    )
     assert answer.stderr == ""
     found = json.loads(answer.stdout)
     return {**found["format"].get("tags", {}), **found["streams"][0].get("tags", {})}
+
+
+@cache
+def _ffprobe() -> toolbox.Tools:
+    """That of the machine, or Debian's, unpacked in the cache folder; without either the test is skipped."""
+    machine = toolbox.Tools(())
+    try:
+        machine.which("ffprobe")
+    except ClusterError:
+        try:
+            toolbox.require_debian()
+        except ClusterError:
+            pytest.skip("ffprobe is not installed: install ffmpeg (on Debian 12 it comes by itself)")
+        return toolbox.tools("media")
+    return machine
 
 
 READERS = [by_pyav, by_ffprobe]
