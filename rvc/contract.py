@@ -306,8 +306,28 @@ class ConversionOutput(_Json, frozen=True):
     audible_label: AudibleLabel = AudibleLabel.NONE
 
 
+MAX_SHARDS = 32
+
+
+class Shard(_Json, frozen=True):
+    """One share of a conversion's files: every `count`-th of the frozen list, from the `index`-th on."""
+
+    index: Annotated[int, Meta(ge=0)] = 0
+    count: Annotated[int, Meta(ge=1, le=MAX_SHARDS)] = 1
+
+    def __post_init__(self) -> None:
+        if self.index >= self.count:
+            raise ValueError("index must be below count")
+
+
+WHOLE = Shard()
+"""The only shard of a conversion that is not split."""
+SHARD_PARAMETER = "shard"
+"""Query parameter with the index of a shard; left out, 0."""
+
+
 class ConversionRequest(_Json, frozen=True):
-    """Body of `PUT /v1/conversions/<uid>`; the same request again is no new work."""
+    """Body of `PUT /v1/conversions/<uid>?shard=<index>`; the same request again is no new work."""
 
     conversion: ObjectKey
     voice: VoiceReference
@@ -316,6 +336,8 @@ class ConversionRequest(_Json, frozen=True):
     parameters: ConversionParameters = ConversionParameters()
     content_producer: str = DEFAULT_CONTENT_PRODUCER
     """Who made the outputs, as their labels say."""
+    shard: Shard = WHOLE
+    """What of it this server does; by default, all."""
 
 
 class ConversionState(StrEnum):
@@ -330,7 +352,7 @@ class ConversionState(StrEnum):
 
 
 class FileCounts(_Json, frozen=True, omit_defaults=False):
-    """Files of a conversion by outcome; what is missing to `total` is still to do."""
+    """Files by outcome: `total` is that of the whole conversion, the others are those of the shard."""
 
     total: int = 0
     succeeded: int = 0
@@ -350,7 +372,7 @@ MAX_REPORTED_FAILURES = 10
 
 
 class ConversionStatus(_Json, frozen=True):
-    """Body of `GET /v1/conversions/<uid>` and of the answer to `PUT`."""
+    """Body of `GET /v1/conversions/<uid>?shard=<index>` and of the answer to `PUT`."""
 
     state: ConversionState
     files: FileCounts = FileCounts()

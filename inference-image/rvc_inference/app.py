@@ -14,12 +14,12 @@ from http import HTTPStatus
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, FastAPI, Path, Request, Response
+from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
 from fastapi.params import Depends
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.exceptions import HTTPException
 
-from rvc.contract import ConversionRequest, ConversionStatus, encode
+from rvc.contract import SHARD_PARAMETER, ConversionRequest, ConversionStatus, encode
 from rvc.errors import RvcError
 from rvc_inference.readiness import ServedVoice
 from rvc_inference.worker import Conflict, ShuttingDown, Worker
@@ -54,6 +54,7 @@ STATUSES: dict[type[RvcError], HTTPStatus] = {
 }
 
 UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,127}")
+INDEX = re.compile(r"[0-9]{1,3}", re.ASCII)
 
 
 def checked_uid(uid: Annotated[str, Path()]) -> str:
@@ -63,7 +64,15 @@ def checked_uid(uid: Annotated[str, Path()]) -> str:
     return uid
 
 
+def checked_index(shard: Annotated[str, Query(alias=SHARD_PARAMETER)] = "0") -> int:
+    """The index of a shard; raises `RequestInvalid` for anything else."""
+    if INDEX.fullmatch(shard) is None:
+        raise RequestInvalid(f"{SHARD_PARAMETER} is the index of a shard, from 0")
+    return int(shard)
+
+
 Uid = Annotated[str, Depends(checked_uid)]
+Index = Annotated[int, Depends(checked_index)]
 
 
 def create_app(
@@ -88,25 +97,28 @@ def create_app(
 
 
 def conversion_routes(worker: Worker) -> APIRouter:
-    """`/v1/conversions/<uid>`."""
+    """`/v1/conversions/<uid>`, with `?shard=<index>` for one of several shards."""
     router = APIRouter(prefix="/v1/conversions")
 
     @router.put("/{uid}")
-    async def put(uid: Uid, request: Request) -> Response:
-        status, new = worker.put(uid, await read_request(request))
+    async def put(uid: Uid, shard: Index, request: Request) -> Response:
+        wanted = await read_request(request)
+        if wanted.shard.index != shard:
+            raise RequestInvalid(f"shard {wanted.shard.index} is put under the name of shard {shard}")
+        status, new = worker.put(uid, wanted)
         return answer(status, HTTPStatus.ACCEPTED if new else HTTPStatus.OK)
 
     @router.get("/{uid}")
-    async def get(uid: Uid) -> Response:
-        status = worker.get(uid)
+    async def get(uid: Uid, shard: Index) -> Response:
+        status = worker.get(uid, shard)
         if status is None:
-            raise ConversionUnknown(f"conversion {uid} is not on this server")
+            raise ConversionUnknown(f"shard {shard} of conversion {uid} is not on this server")
         return answer(status, HTTPStatus.OK)
 
     @router.delete("/{uid}")
-    async def delete(uid: Uid) -> Response:
-        if not worker.delete(uid):
-            raise ConversionUnknown(f"conversion {uid} is not on this server")
+    async def delete(uid: Uid, shard: Index) -> Response:
+        if not worker.delete(uid, shard):
+            raise ConversionUnknown(f"shard {shard} of conversion {uid} is not on this server")
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     return router

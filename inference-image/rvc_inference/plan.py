@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import TypeVar
 
 from msgspec import Struct
 
-from rvc.contract import AudioFormat
+from rvc.contract import AudioFormat, Shard
 from rvc.dataset import AUDIO_SUFFIXES
 from rvc.errors import InvalidConfiguration
 
+T = TypeVar("T")
 BOOKKEEPING_FOLDER = "_conversion"
 """Below an output prefix: what conversions note about themselves. Never an input."""
 
@@ -70,6 +72,11 @@ def plan_jobs(
         taken.add(output_name)
         jobs.append(Job(source, output_name))
     return jobs, others
+
+
+def share(all_of_them: list[T], shard: Shard) -> list[T]:
+    """What of a list a shard does: by position, so that shards are disjoint, complete and of one size."""
+    return all_of_them[shard.index :: shard.count]
 
 
 def refuse_overwriting(jobs: Iterable[Job], input_prefix: str, output_prefix: str) -> None:

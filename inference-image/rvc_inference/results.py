@@ -3,6 +3,10 @@
 `inputs.jsonl` freezes what there was to do, `results.jsonl` has a line for each file with an outcome,
 `begun.json` names the file under way, `results.json` is the summary and comes last. A line counts only for
 the same input, voice and parameters (`fingerprint`).
+
+Each shard of several has a folder of its own below `shards/` for its lines, and closes it with a list of all
+its outcomes. Whoever closes the last one, or finds all closed, makes the union: the lines in `results.jsonl`
+and the summary. A shard says that it is done only after that, so when all have said it, the summary is there.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from rvc.contract import ConversionRequest, FileCounts, FileFailure
+from rvc.contract import WHOLE, ConversionRequest, FileCounts, FileFailure, Shard
 from rvc.errors import ArtifactCorrupt, ObjectExists, ObjectNotFound
 from rvc.pod import event
 from rvc.store import Store
@@ -83,11 +87,18 @@ def fingerprint(request: ConversionRequest) -> str:
 class ResultsFolder:
     """The records of one conversion in the store of its outputs."""
 
-    def __init__(self, store: Store, output_prefix: str, uid: str) -> None:
+    def __init__(self, store: Store, output_prefix: str, uid: str, shard: Shard = WHOLE) -> None:
+        """What this server notes is about `shard`."""
         self._store = store
+        self._output_prefix, self._uid, self._shard = output_prefix, uid, shard
         self.summary_name = f"{BOOKKEEPING_FOLDER}/{uid}/results.json"
         self._all = f"{output_prefix}{BOOKKEEPING_FOLDER}/"
         self._prefix = f"{self._all}{uid}/"
+        self._own = self._folder_of(shard)
+
+    def of_all_shards(self) -> ResultsFolder:
+        """The folder for what is noted about all shards together."""
+        return ResultsFolder(self._store, self._output_prefix, self._uid)
 
     def freeze_inputs(self, listing: Iterable[InputFile]) -> list[InputFile]:
         """Note what there is to do, once: the inputs that were noted first, by whatever server, are those
@@ -106,7 +117,7 @@ class ResultsFolder:
         """Successes with this fingerprint that were noted beside these outputs, by the input's name: by other
         conversions, and, in front of those, by earlier runs of this one.
         """
-        own = self._prefix + "results.jsonl"
+        own = self._own + "results.jsonl"
         others = (found.key for found in self._store.list(self._all) if found.key.endswith("/results.jsonl"))
         results: dict[str, FileResult] = {}
         for key in [*(key for key in others if key != own), own]:
@@ -126,25 +137,53 @@ class ResultsFolder:
 
     def write_results(self, results: Iterable[FileResult]) -> None:
         """Replace `results.jsonl`, whole or not at all."""
-        self._store.write_bytes(self._prefix + "results.jsonl", _lines(results), overwrite=True)
+        self._store.write_bytes(self._own + "results.jsonl", _lines(results), overwrite=True)
+
+    def close(self, fingerprint: str, results: Iterable[FileResult]) -> list[FileResult]:
+        """Note all outcomes of the shard, once: those that were noted first, by whatever server, count."""
+        key = _closing_key(self._own, fingerprint)
+        with suppress(ObjectExists):
+            self._store.write_bytes(key, _lines(results), overwrite=False)
+        return self._read(key, FileResult)
+
+    def closed(self, fingerprint: str) -> list[FileResult] | None:
+        """All outcomes of the shard, None before it is closed."""
+        return self._closed(self._own, fingerprint)
+
+    def closed_shards(self, fingerprint: str) -> list[FileResult] | None:
+        """All outcomes of all shards in the order of the inputs' names, None before all are closed."""
+        results: list[FileResult] = []
+        for index in range(self._shard.count):
+            closed = self._closed(self._folder_of(Shard(index, self._shard.count)), fingerprint)
+            if closed is None:
+                return None
+            results += closed
+        return sorted(results, key=lambda result: result.source.name)
 
     def begun(self) -> Begun | None:
         """The file that a server died of, or with."""
-        found = self._read(self._prefix + "begun.json", Begun)
+        found = self._read(self._own + "begun.json", Begun)
         return found[0] if found else None
 
     def note_begun(self, begun: Begun) -> None:
         """Note what is begun, before it is."""
-        self._store.write_bytes(self._prefix + "begun.json", _lines([begun]), overwrite=True)
+        self._store.write_bytes(self._own + "begun.json", _lines([begun]), overwrite=True)
 
     def forget_begun(self) -> None:
         """No file is under way."""
-        self._store.delete(self._prefix + "begun.json")
+        self._store.delete(self._own + "begun.json")
 
     def write_summary(self, summary: Summary) -> None:
         """Write `results.json`, the sign that everything else is there."""
         text = msgspec.json.format(msgspec.json.encode(summary), indent=2)
         self._store.write_bytes(self._prefix + "results.json", text + b"\n", overwrite=True)
+
+    def _folder_of(self, shard: Shard) -> str:
+        return self._prefix if shard.count == 1 else f"{self._prefix}shards/{shard.index}-of-{shard.count}/"
+
+    def _closed(self, folder: str, fingerprint: str) -> list[FileResult] | None:
+        key = _closing_key(folder, fingerprint)
+        return None if self._store.stat(key) is None else self._read(key, FileResult)
 
     def _read(self, key: str, kind: type[Line]) -> list[Line]:
         try:
@@ -170,6 +209,14 @@ class Ledger:
         self._failures: list[FileFailure] = []
         self._recorded = 0
 
+    @classmethod
+    def of(cls, records: ResultsFolder, total: int, results: Iterable[FileResult]) -> Ledger:
+        """A ledger of outcomes that are known."""
+        ledger = cls(records, total, {})
+        for result in results:
+            ledger.note(result)
+        return ledger
+
     def note(self, result: FileResult) -> None:
         """Add the outcome of a file that had none."""
         self._results[result.source.name] = result
@@ -183,6 +230,11 @@ class Ledger:
         if len(self._results) > self._recorded:
             self._records.write_results({**self._earlier, **self._results}.values())
             self._recorded = len(self._results)
+
+    @property
+    def results(self) -> Iterable[FileResult]:
+        """All outcomes."""
+        return self._results.values()
 
     @property
     def counts(self) -> FileCounts:
@@ -201,6 +253,10 @@ class Ledger:
     def failures(self, limit: int | None = None) -> tuple[FileFailure, ...]:
         """The first failures, all without a limit."""
         return tuple(self._failures[:limit])
+
+
+def _closing_key(folder: str, fingerprint: str) -> str:
+    return f"{folder}closed-{fingerprint.removeprefix('sha256:')[:16]}.jsonl"
 
 
 def _lines(values: Iterable[Struct]) -> bytes:

@@ -17,14 +17,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rvc.contract import MAX_REPORTED_FAILURES, ConversionRequest, ConversionState, ConversionStatus
+import msgspec
+
+from rvc.contract import (
+    MAX_REPORTED_FAILURES,
+    WHOLE,
+    ConversionRequest,
+    ConversionState,
+    ConversionStatus,
+)
 from rvc.errors import AcceleratorError, PermissionDenied, RvcError, StoreUnavailable, Terminated
 from rvc.pod import event
 from rvc.store import open_store
 from rvc_inference.files import Places, convert_file, failed, skipped
 from rvc_inference.inputs import check_request, input_prefix, list_inputs
 from rvc_inference.pauses import Pauses
-from rvc_inference.plan import Job, plan_jobs, refuse_overwriting
+from rvc_inference.plan import InputFile, Job, plan_jobs, refuse_overwriting, share
 from rvc_inference.results import Begun, FileResult, Ledger, ResultsFolder, Summary, fingerprint
 from rvc_inference.voices import Voices
 
@@ -45,6 +53,17 @@ SWEPT_AFTER_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
+class _Plan:
+    """A shard of a conversion."""
+
+    jobs: list[Job]
+    others: list[InputFile]
+    """What is no recording."""
+    total: int
+    """Recordings of all shards."""
+
+
+@dataclass(frozen=True)
 class _Batch:
     """What there is beside the jobs while they are worked on."""
 
@@ -58,7 +77,8 @@ class _Batch:
 
 
 class Conversion:
-    """A conversion in this server: `steps` is its work, `status` how far it is, `abandon` ends it early."""
+    """A conversion, or a shard of it, in this server: `steps` is its work, `status` how far it is, `abandon`
+    ends it early."""
 
     def __init__(
         self,
@@ -99,33 +119,22 @@ class Conversion:
 
         # 1. What there is to do is noted once; objects added later do not join.
         check_request(self.request)
-        places = self._open_places()
-        records = self._records = ResultsFolder(places.outputs, places.output_prefix, self.uid)
+        shard, places = self.request.shard, self._open_places()
+        records = ResultsFolder(places.outputs, places.output_prefix, self.uid, shard)
+        self._records = records
         places.outputs.sweep(places.output_prefix, older_than=time.time() - SWEPT_AFTER_SECONDS)
-        inputs = records.frozen_inputs() or records.freeze_inputs(
-            list_inputs(self.request, self._pauses.sleep)
-        )
-        jobs, others = plan_jobs(inputs, self.request.output.format, named=bool(self.request.input.object))
-        refuse_overwriting(jobs, input_prefix(self.request), self.request.output.prefix)
+        plan = self._planned(records)
 
         # 2. Every file gets an outcome; what an earlier run or another conversion did in the same way, stays.
-        earlier = _done(jobs, records.earlier_results(self._fingerprint))
-        ledger = Ledger(records, len(jobs), earlier)
-        for source in others:
-            ledger.note(skipped(source, self._fingerprint))
-        self._show(ledger)
-        batch = _Batch(places, records, ledger, earlier, records.begun())
-        try:
-            yield from self._convert_all(jobs, batch)
-        except BaseException:
-            with suppress(RvcError):  # What ended the conversion says more.
-                ledger.record()
-            raise
-        ledger.record()
+        closed = records.closed(self._fingerprint) if shard.count > 1 else None
+        if closed is None:
+            ledger = yield from self._convert_all(plan, places, records)
+        if shard.count > 1:
+            closed = records.close(self._fingerprint, ledger.results) if closed is None else closed
+            ledger = Ledger.of(records, plan.total, closed)
 
         # 3. The summary comes last, as the sign that everything else is there.
-        summary = Summary(self.request, ledger.counts, ledger.audio_seconds, ledger.failures())
-        records.write_summary(summary)
+        self._sum_up(records, ledger)
         self._show(ledger, ConversionState.FINISHED, self.request.output.prefix + records.summary_name)
 
     def fail(self, error: Exception) -> None:
@@ -140,7 +149,46 @@ class Conversion:
             retriable=isinstance(error, RETRIABLE) or not known,
         )
 
-    def _convert_all(self, jobs: list[Job], batch: _Batch) -> Generator[None]:
+    def _planned(self, records: ResultsFolder) -> _Plan:
+        """What this server is to do: the same for the same list, and the list is the same for all shards."""
+        request = self.request
+        inputs = records.frozen_inputs() or records.freeze_inputs(list_inputs(request, self._pauses.sleep))
+        jobs, others = plan_jobs(inputs, request.output.format, named=bool(request.input.object))
+        refuse_overwriting(jobs, input_prefix(request), request.output.prefix)
+        return _Plan(share(jobs, request.shard), share(others, request.shard), len(jobs))
+
+    def _convert_all(
+        self, plan: _Plan, places: Places, records: ResultsFolder
+    ) -> Generator[None, None, Ledger]:
+        """Bring every file of the plan to an outcome; all of them, recorded."""
+        earlier = _done(plan.jobs, records.earlier_results(self._fingerprint))
+        ledger = Ledger(records, plan.total, earlier)
+        for source in plan.others:
+            ledger.note(skipped(source, self._fingerprint))
+        self._show(ledger)
+        batch = _Batch(places, records, ledger, earlier, records.begun())
+        try:
+            yield from self._convert_each(plan.jobs, batch)
+        except BaseException:
+            with suppress(RvcError):  # What ended the conversion says more.
+                ledger.record()
+            raise
+        ledger.record()
+        return ledger
+
+    def _sum_up(self, records: ResultsFolder, ledger: Ledger) -> None:
+        """Write the summary; of several shards, the one that sees all closed writes it for all."""
+        if self.request.shard.count > 1:
+            everything = records.closed_shards(self._fingerprint)
+            if everything is None:
+                return
+            records = records.of_all_shards()
+            ledger = Ledger.of(records, ledger.counts.total, everything)
+            ledger.record()
+        request = msgspec.structs.replace(self.request, shard=WHOLE)
+        records.write_summary(Summary(request, ledger.counts, ledger.audio_seconds, ledger.failures()))
+
+    def _convert_each(self, jobs: list[Job], batch: _Batch) -> Generator[None]:
         """Note an outcome for each job; one that the store fails has another turn after the others."""
         waiting = deque(jobs)
         unavailable: list[StoreUnavailable] = []

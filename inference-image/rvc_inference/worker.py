@@ -41,12 +41,12 @@ class ShuttingDown(RvcError):
 
 
 class Worker:
-    """Register of conversions and the thread that converts."""
+    """Register of conversions, by uid and index of the shard, and the thread that converts."""
 
     def __init__(self, voices: Voices, scratch: Path) -> None:
         self._voices = voices
         self._scratch = scratch
-        self._register: dict[str, Conversion] = {}
+        self._register: dict[tuple[str, int], Conversion] = {}
         self._turns: deque[tuple[Conversion, Generator[None]]] = deque()
         self._changed = threading.Condition()
         self._closing = False
@@ -75,36 +75,37 @@ class Worker:
         self._thread.join()
 
     def put(self, uid: str, request: ConversionRequest) -> tuple[ConversionStatus, bool]:
-        """Take on a conversion; the status, and whether it is new work.
+        """Take on a conversion, or a shard of it; the status, and whether it is new work.
 
         The same request again is no new work, unless it failed in a way that another try may mend. Raises
-        `Conflict` for another request under the same uid.
+        `Conflict` for another request under the same uid and index.
         """
+        name = uid, request.shard.index
         with self._changed:
             if self._closing:
                 raise ShuttingDown("the server is shutting down; ask another one")
-            known = self._register.get(uid)
+            known = self._register.get(name)
             if known is not None and known.request != request:
                 raise Conflict(f"conversion {uid} is already here with another request; DELETE it first")
             if known is not None and not known.status.retriable:
                 return known.status, False
             conversion = Conversion(uid, request, self._voices, self._scratch, self._count)
             self._forget_oldest()
-            self._register.pop(uid, None)
-            self._register[uid] = conversion
+            self._register.pop(name, None)
+            self._register[name] = conversion
             self._turns.append((conversion, conversion.steps()))
             self._changed.notify()
             return conversion.status, True
 
-    def get(self, uid: str) -> ConversionStatus | None:
-        """Status of a conversion, None if it is not here."""
-        conversion = self._register.get(uid)
+    def get(self, uid: str, shard: int = 0) -> ConversionStatus | None:
+        """Status of a conversion, or of a shard of it, None if it is not here."""
+        conversion = self._register.get((uid, shard))
         return None if conversion is None else conversion.status
 
-    def delete(self, uid: str) -> bool:
-        """Stop and forget a conversion; whether it was here."""
+    def delete(self, uid: str, shard: int = 0) -> bool:
+        """Stop and forget a conversion, or a shard of it; whether it was here."""
         with self._changed:
-            conversion = self._register.pop(uid, None)
+            conversion = self._register.pop((uid, shard), None)
         if conversion is not None:
             conversion.abandon()
         return conversion is not None
@@ -167,6 +168,6 @@ class Worker:
 
     def _forget_oldest(self) -> None:
         if len(self._register) >= REMEMBERED_CONVERSIONS:
-            ended = [uid for uid, known in self._register.items() if known.status.state in ENDED]
-            for uid in ended[: len(self._register) - REMEMBERED_CONVERSIONS + 1]:
-                del self._register[uid]
+            ended = [name for name, known in self._register.items() if known.status.state in ENDED]
+            for name in ended[: len(self._register) - REMEMBERED_CONVERSIONS + 1]:
+                del self._register[name]

@@ -72,7 +72,7 @@ def test_a_conversion_survives_the_loss_of_its_server_and_of_the_operator(world:
     world.until_ready("voicemodel", "anna")
     world.apply(conversion("letters", "anna", input={"prefix": "pvc://voices/inbox/"}))
     world.wait_until(
-        "the letters to be assigned", lambda: world.get("conversion", "letters")["status"].get("assignment")
+        "the letters to be assigned", lambda: world.get("conversion", "letters")["status"].get("shards")
     )
     world.kill_pods(f"{GROUP}/voice=anna,{GROUP}/component=server")
     world.kill_pods(OPERATOR, namespace="rvc-system")

@@ -84,18 +84,19 @@ class Server:
         self.worker = worker
 
     def put(self, uid: str, request: ConversionRequest) -> httpx.Response:
-        return self.client.put(f"/v1/conversions/{uid}", content=encode(request))
+        shard = {"shard": request.shard.index}
+        return self.client.put(f"/v1/conversions/{uid}", params=shard, content=encode(request))
 
-    def status(self, uid: str) -> ConversionStatus:
-        answer = self.client.get(f"/v1/conversions/{uid}")
+    def status(self, uid: str, shard: int = 0) -> ConversionStatus:
+        answer = self.client.get(f"/v1/conversions/{uid}", params={"shard": shard})
         assert answer.status_code == 200, answer.text
         return msgspec.json.decode(answer.content, type=ConversionStatus)
 
-    def ended(self, uid: str) -> ConversionStatus:
-        """Wait for the end of a conversion."""
+    def ended(self, uid: str, shard: int = 0) -> ConversionStatus:
+        """Wait for the end of a conversion, or of a shard of it."""
 
         def look() -> ConversionStatus | None:
-            status = self.status(uid)
+            status = self.status(uid, shard)
             return status if status.state in (ConversionState.FINISHED, ConversionState.FAILED) else None
 
         return eventually(look, f"the end of {uid}")

@@ -52,7 +52,7 @@ class StandIn:
             self._runner = None
 
     async def _handle(self, request: web.Request) -> web.Response:
-        self.requests.append((request.method, request.path))
+        self.requests.append((request.method, request.path_qs))
         return await self.answer(request)
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -94,7 +94,7 @@ class Server(StandIn):
         if request.path == "/readyz":
             problem = {"reason": "ArtifactCorrupt", "message": "index.faiss is not what the manifest says"}
             return web.json_response(problem, status=503) if self.behaviour.corrupt else web.Response()
-        uid = request.path.removeprefix("/v1/conversions/")
+        uid = request.path_qs.removeprefix("/v1/conversions/")
         if request.method == "PUT":
             wanted = msgspec.json.decode(await request.read(), type=ConversionRequest)
             if self.behaviour.refusal:

@@ -25,7 +25,7 @@ def thing(name: str, version: int, uid: str = "1", **more: Any) -> Body:
 
 
 def conversion(name: str, version: int, pod: str | None = None, voice: str = "alice") -> Body:
-    status = {"assignment": {"podUID": pod}} if pod else {}
+    status = {"shards": [{"index": 0, "assignment": {"podUID": pod}}]} if pod else {}
     return thing(name, version, spec={"voiceModelRef": {"name": voice}}, status=status)
 
 

@@ -42,7 +42,7 @@ async def test_two_manifests_make_a_voice_and_a_converted_file(world: World) -> 
     status = conversion["status"]
     assert status["files"] == {"total": 1, "succeeded": 1, "failed": 0, "skipped": 0}
     assert (status["voiceRevision"], status["resultsUri"]) == (revision, "pvc://voices/results.json")
-    assert "assignment" not in status
+    assert [shard.get("assignment") for shard in status["shards"]] == [None]
     assert await world.names(Kind.JOB) == [f"alice-train-{revision}-1"]
     assert world.events().count("Training") == 1
     assert {"Available", "Converted", "Serving"} <= set(world.events())

@@ -34,7 +34,8 @@ async def _a_deployment_exists(world: World) -> bool:
 
 
 async def _an_assignment_is_written_down(world: World) -> bool:
-    return "assignment" in (await world.get(Kind.CONVERSION, "hello")).get("status", {})
+    shards = (await world.get(Kind.CONVERSION, "hello")).get("status", {}).get("shards", [])
+    return any("assignment" in shard for shard in shards)
 
 
 async def _a_server_has_work(world: World) -> bool:

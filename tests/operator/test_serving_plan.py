@@ -59,7 +59,7 @@ def test_nothing_is_applied_twice() -> None:
 def test_servers_follow_the_conversions(active: int, replicas: int) -> None:
     body = published(serving={"maxReplicas": 3})
     live = deployment(REVISION, 0, template_of(plan(body)))
-    demanded = plan(body, deployment=live, active_conversions=active)
+    demanded = plan(body, deployment=live, demands=(1,) * active)
     assert demanded.status.serving.replicas == replicas
     assert demanded.scale == (replicas or None)
 
@@ -69,30 +69,39 @@ def test_servers_follow_the_conversions(active: int, replicas: int) -> None:
     minimum=st.integers(0, 32),
     extra=st.integers(0, 32),
     each=st.integers(1, 64),
-    active=st.integers(0, 10_000),
+    demands=st.lists(st.integers(1, 32), max_size=100),
     current=st.integers(0, 64),
     idle=st.booleans(),
 )
 def test_replicas_are_within_bounds_and_enough(
-    minimum: int, extra: int, each: int, active: int, current: int, idle: bool
+    minimum: int, extra: int, each: int, demands: list[int], current: int, idle: bool
 ) -> None:
     serving = Serving(
         min_replicas=minimum, max_replicas=max(1, minimum + extra), conversions_per_replica=each
     )
-    wanted = wanted_replicas(serving, active, current, idle)
+    wanted = wanted_replicas(serving, demands, current, idle)
     assert serving.min_replicas <= wanted <= serving.max_replicas
-    if active:
-        assert wanted >= min(serving.max_replicas, 1)
-        assert wanted == serving.max_replicas or wanted * each >= active
+    if demands:
+        assert wanted == serving.max_replicas or wanted * each >= sum(demands)
+        assert wanted >= min(serving.max_replicas, max(demands))
         assert wanted >= min(current, serving.max_replicas), "no server goes while there is work"
     elif idle:
         assert wanted == serving.min_replicas
 
 
+@pytest.mark.parametrize(
+    ("demands", "replicas"), [((4,), 4), ((4, 1), 4), ((2, 2), 2), ((9,), 8), ((4,) * 9, 8)]
+)
+def test_a_split_conversion_gets_a_server_for_each_shard(demands: tuple[int, ...], replicas: int) -> None:
+    demanded = plan(published(serving={"maxReplicas": 8, "conversionsPerReplica": 5}), demands=demands)
+    assert demanded.status.serving.replicas == replicas
+    assert demanded.status.serving.active_conversions == len(demands)
+
+
 def test_servers_stay_for_a_while_after_the_last_conversion() -> None:
     body = published(serving={"idleTimeoutSeconds": 100})
     template = template_of(plan(body))
-    busy = plan(body, deployment=deployment(REVISION, 0, template), active_conversions=1)
+    busy = plan(body, deployment=deployment(REVISION, 0, template), demands=(1,))
     live = deployment(REVISION, 1, template)
     up: Body = {"deployment": live, "servers": (server("a", REVISION),)}
     idle = plan_voice(ObservedVoice(after(body, busy), **up), CONFIG, NOW + seconds(50))
@@ -106,7 +115,7 @@ def test_servers_stay_for_a_while_after_the_last_conversion() -> None:
 def test_a_suspended_voice_has_no_servers() -> None:
     body = published(suspend=True, serving={"minReplicas": 2, "maxReplicas": 2})
     template = template_of(plan(published(serving={"minReplicas": 2, "maxReplicas": 2})))
-    stopped = plan(body, deployment=deployment(REVISION, 2, template), active_conversions=1)
+    stopped = plan(body, deployment=deployment(REVISION, 2, template), demands=(1,))
     assert stopped.scale == 0
     assert state(stopped) == ("False", "Suspended")
 
@@ -114,9 +123,9 @@ def test_a_suspended_voice_has_no_servers() -> None:
 def test_a_new_revision_waits_for_conversions_begun_with_the_old_one() -> None:
     body = published()
     live = deployment("0123456789", 1, "old")
-    draining = plan(body, deployment=live, active_conversions=1, revisions_in_use=frozenset({"0123456789"}))
+    draining = plan(body, deployment=live, demands=(1,), revisions_in_use=frozenset({"0123456789"}))
     assert [manifest["kind"] for manifest in draining.apply] == ["Service"]
-    drained = plan(body, deployment=live, active_conversions=1)
+    drained = plan(body, deployment=live, demands=(1,))
     assert [manifest["kind"] for manifest in drained.apply] == ["Service", "Deployment"]
 
 
@@ -132,7 +141,7 @@ def test_a_new_revision_waits_for_conversions_begun_with_the_old_one() -> None:
 )
 def test_what_servers_are_up_to(servers: tuple[object, ...], expected: tuple[str, str]) -> None:
     body = published()
-    serving = plan(body, deployment=deployment(REVISION, 1, "x"), servers=servers, active_conversions=1)
+    serving = plan(body, deployment=deployment(REVISION, 1, "x"), servers=servers, demands=(1,))
     assert state(serving, "Serving") == expected
     assert state(serving) == ("True", "Available"), "the voice is there, whatever its servers do"
 
@@ -140,7 +149,7 @@ def test_what_servers_are_up_to(servers: tuple[object, ...], expected: tuple[str
 def test_a_server_that_cannot_load_the_voice_says_why() -> None:
     problem = "ArtifactCorrupt: voice.safetensors is not what the manifest says"
     servers = (server("a", REVISION, ready=False),)
-    serving = plan(published(), servers=servers, active_conversions=1, server_problem=problem)
+    serving = plan(published(), servers=servers, demands=(1,), server_problem=problem)
     assert state(serving, "Serving") == ("Unknown", "ServerFailing")
     assert message(serving, "Serving") == problem
     assert serving.requeue_seconds == CONFIG.poll_seconds

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta, field
 
-from rvc.contract import MAX_REPORTED_FAILURES, AudibleLabel, AudioFormat, PitchMethod
+from rvc.contract import MAX_REPORTED_FAILURES, MAX_SHARDS, AudibleLabel, AudioFormat, PitchMethod
 
 from .common import (
     ApiStruct,
@@ -125,8 +125,9 @@ class ConversionSpec(SpecStruct, frozen=True):
     """Where the converted files go, and in which form. Immutable."""
     parameters: Parameters = Parameters()
     """How the voice speaks. Immutable."""
-    parallelism: Annotated[int, Meta(ge=1, le=32)] = 1
-    """Servers that share the files of a folder, at most."""
+    parallelism: Annotated[int, Meta(ge=1, le=MAX_SHARDS)] = 1
+    """Servers that share the files of a folder; serving.maxReplicas of the voice should allow as many, else
+    some do more than one share. It counts when the work is first given out; a later change has no effect."""
     success_policy: SuccessPolicy = SuccessPolicy.ALL
     """All: Ready when every file is converted. Any: Ready when at least one is."""
     backoff_limit: Annotated[int, Meta(ge=0, le=20)] = 3
@@ -193,6 +194,8 @@ class FileFailure(ApiStruct, frozen=True):
     """One word for machines."""
     message: Text = ""
     """What is wrong with it and what to do about it."""
+    shard: Count = 0
+    """Index of the shard that it belongs to."""
 
 
 class Assignment(ApiStruct, frozen=True):
@@ -206,6 +209,19 @@ class Assignment(ApiStruct, frozen=True):
     """Address of the pod."""
     dispatch_time: Time
     """When the work was given to it."""
+
+
+class ShardStatus(ApiStruct, frozen=True):
+    """One share of the files, which one server converts."""
+
+    index: Annotated[int, Meta(ge=0, lt=MAX_SHARDS)]
+    """Which one, from 0: it has every parallelism-th file of the frozen list, from the index-th on."""
+    finished: bool = False
+    """Whether each of its files has an outcome."""
+    files: FileCounts = FileCounts()
+    """Its files by outcome; total is that of all shards."""
+    assignment: Assignment | None = None
+    """The server that converts it, while one does."""
 
 
 class ConversionStatus(ApiStruct, frozen=True):
@@ -239,8 +255,24 @@ class ConversionStatus(ApiStruct, frozen=True):
     """When the next attempt starts."""
     last_failure: Failure | None = None
     """Why the last attempt failed."""
-    assignment: Assignment | None = None
-    """The server that converts, while one does."""
+    shards: Annotated[tuple[ShardStatus, ...], by_key("index", MAX_SHARDS)] = ()
+    """Shares of the files, one unless parallelism asked for more; empty before the work is first given
+    out."""
+
+    @property
+    def at_work(self) -> tuple[ShardStatus, ...]:
+        """The shards that have a server."""
+        return tuple(shard for shard in self.shards if shard.assignment is not None)
+
+    @property
+    def waiting(self) -> tuple[ShardStatus, ...]:
+        """The shards that need a server."""
+        return tuple(shard for shard in self.shards if shard.assignment is None and not shard.finished)
+
+    @property
+    def all_finished(self) -> bool:
+        """Whether every file has an outcome."""
+        return bool(self.shards) and all(shard.finished for shard in self.shards)
 
     @classmethod
     def from_object(cls, data: dict[str, Any]) -> ConversionStatus:

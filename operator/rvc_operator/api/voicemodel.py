@@ -159,7 +159,7 @@ class Serving(SpecStruct, frozen=True):
     idle_timeout_seconds: Annotated[int, Meta(ge=0, le=86400)] = 600
     """How long servers above minReplicas stay after the last Conversion."""
     conversions_per_replica: Annotated[int, Meta(ge=1, le=64)] = 4
-    """Conversions that one server is given at a time, before another one is started."""
+    """Conversions, or shards of them, that one server is given at a time, before another one is started."""
     service: Service = Service()
     """The Kubernetes Service before the servers."""
     token_secret_ref: Reference | None = None

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rvc.contract import ConversionRequest
-from rvc_operator.api.conversion import Assignment, ConversionStatus
+from rvc_operator.api.conversion import Assignment, ConversionStatus, ShardStatus
 from rvc_operator.api.voicemodel import VoiceModelStatus
 from rvc_operator.build.pod import Manifest
+
+Start = tuple[Assignment, ConversionRequest]
+"""A server that is to be given a shard of a conversion, and what to tell it."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +45,14 @@ class VoicePlan:
 class ConversionPlan:
     """For a Conversion: stop, then status, then start, then events.
 
-    An assignment is in the status before the server hears of it, so that no work is ever forgotten; a
-    server is stopped before the status forgets the assignment, so that none works on for nobody.
+    An assignment is in the status before its server hears of it, so that no work is ever forgotten; a
+    server is stopped before the status forgets its assignment, so that none works on for nobody.
     """
 
     status: ConversionStatus
-    stop: Assignment | None = None
-    """Server that is to forget the conversion."""
-    start: tuple[Assignment, ConversionRequest] | None = None
-    """Server that is to be given the conversion, and what to tell it."""
+    stop: tuple[ShardStatus, ...] = ()
+    """Shards that their servers are to forget."""
+    start: tuple[Start, ...] = ()
     remove: bool = False
     """Delete the Conversion itself: its time to live is over."""
     events: tuple[Event, ...] = ()

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from msgspec.structs import replace
 
-from rvc import contract
-from rvc_operator.api.conditions import MESSAGE_LIMIT, Verdict, merge, shorten
-from rvc_operator.api.conversion import (
-    Assignment,
-    Conversion,
-    ConversionStatus,
-    FileCounts,
-    FileFailure,
-)
+from rvc_operator.api.conditions import Verdict, merge
+from rvc_operator.api.conversion import Assignment, Conversion, ConversionStatus, ShardStatus
 from rvc_operator.api.objects import Pod
 from rvc_operator.config import Config
 
-from .actions import ConversionPlan
+from .actions import ConversionPlan, Start
 from .events import transitions
 from .observed import ObservedConversion
 
@@ -53,20 +47,24 @@ class Case:
         return next((pod for pod in pods if pod.staying), None)
 
 
-def finished(case: Case, status: ConversionStatus, verdicts: Verdicts, forget: bool = True) -> ConversionPlan:
-    """The end, well or not; a server that may still be at it is stopped."""
-    done = replace(status, completion_time=case.now, assignment=None, next_retry_time=None)
-    stop = case.status.assignment if forget else None
+def finished(case: Case, status: ConversionStatus, verdicts: Verdicts) -> ConversionPlan:
+    """The end, well or not; servers that may still be at it are stopped."""
+    done = replace(released(status), completion_time=case.now, next_retry_time=None)
     seconds = case.conversion.spec.ttl_seconds_after_finished
-    return planned(case, done, verdicts, stop=stop, requeue_seconds=seconds)
+    return planned(case, done, verdicts, stop=status.at_work, requeue_seconds=seconds)
+
+
+def released(status: ConversionStatus) -> ConversionStatus:
+    """The status once no server works any more."""
+    return replace(status, shards=tuple(replace(shard, assignment=None) for shard in status.shards))
 
 
 def planned(
     case: Case,
     status: ConversionStatus,
     verdicts: Verdicts,
-    stop: Assignment | None = None,
-    start: tuple[Assignment, contract.ConversionRequest] | None = None,
+    stop: Sequence[ShardStatus] = (),
+    start: Sequence[Start] = (),
     requeue_seconds: float | None = None,
 ) -> ConversionPlan:
     """The plan that leads to `status` with `verdicts` as its conditions."""
@@ -74,28 +72,8 @@ def planned(
     conditions = merge(case.status.conditions, verdicts, generation, case.now)
     return ConversionPlan(
         replace(status, observed_generation=generation, conditions=conditions),
-        stop=stop,
-        start=start,
+        stop=tuple(stop),
+        start=tuple(start),
         events=transitions(case.status.conditions, conditions),
         requeue_seconds=requeue_seconds,
-    )
-
-
-def with_counts(status: ConversionStatus, answer: contract.ConversionStatus) -> ConversionStatus:
-    """Copy what the server says about the files."""
-    files = answer.files
-    return replace(
-        status,
-        files=FileCounts(
-            total=files.total, succeeded=files.succeeded, failed=files.failed, skipped=files.skipped
-        ),
-        failures=tuple(
-            FileFailure(
-                key=shorten(one.key, MESSAGE_LIMIT),
-                reason=shorten(one.reason, REASON_LIMIT),
-                message=shorten(one.message or one.reason, MESSAGE_LIMIT),
-            )
-            for one in answer.failures[: contract.MAX_REPORTED_FAILURES]
-        ),
-        results_uri=answer.results_uri or status.results_uri,
     )

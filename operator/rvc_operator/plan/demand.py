@@ -24,14 +24,27 @@ def is_active(conversion: Body) -> bool:
 
 
 def is_waiting(conversion: Body) -> bool:
-    """Whether it is active and has no server."""
-    return is_active(conversion) and assigned_uid(conversion) is None
+    """Whether it is active and some of it has no server."""
+    return is_active(conversion) and len(assigned_uids(conversion)) < shards_to_do(conversion)
 
 
-def assigned_uid(conversion: Body) -> str | None:
-    """Uid of the pod that it was given to."""
-    assignment = conversion.get("status", {}).get("assignment")
-    return None if assignment is None else str(assignment["podUID"])
+def assigned_uids(conversion: Body) -> tuple[str, ...]:
+    """Uids of the pods that its shards were given to, one for each shard."""
+    assignments = (shard.get("assignment") for shard in _shards(conversion))
+    return tuple(str(one["podUID"]) for one in assignments if one is not None)
+
+
+def shards_to_do(conversion: Body) -> int:
+    """Shards that are waiting or at work: all that are asked for before the work was first given out."""
+    if shards := _shards(conversion):
+        return sum(not shard.get("finished", False) for shard in shards)
+    spec = conversion.get("spec", {})
+    return int(spec.get("parallelism", 1)) if "prefix" in spec.get("input", {}) else 1
+
+
+def demands(conversions: Iterable[Body]) -> tuple[int, ...]:
+    """Shards to do of each active Conversion."""
+    return tuple(shards_to_do(one) for one in conversions if is_active(one))
 
 
 def revisions_in_use(conversions: Iterable[Body]) -> frozenset[str]:
@@ -41,8 +54,8 @@ def revisions_in_use(conversions: Iterable[Body]) -> frozenset[str]:
 
 
 def loads(conversions: Iterable[Body]) -> Mapping[str, int]:
-    """Active Conversions by the uid of the pod that they were given to."""
-    return Counter(uid for one in conversions if is_active(one) and (uid := assigned_uid(one)) is not None)
+    """Shards of active Conversions by the uid of the pod that they were given to."""
+    return Counter(uid for one in conversions if is_active(one) for uid in assigned_uids(one))
 
 
 def oldest_first(conversions: Iterable[Body]) -> list[Body]:
@@ -50,3 +63,8 @@ def oldest_first(conversions: Iterable[Body]) -> list[Body]:
     return sorted(
         conversions, key=lambda one: (one["metadata"]["creationTimestamp"], one["metadata"]["name"])
     )
+
+
+def _shards(conversion: Body) -> list[Body]:
+    shards: list[Body] = conversion.get("status", {}).get("shards", [])
+    return shards

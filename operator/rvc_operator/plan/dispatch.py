@@ -15,7 +15,7 @@ from rvc_operator.build.pod import claim_of, claims_of
 
 
 def choose_server(servers: Iterable[Pod], loads: Mapping[str, int], revision: str, limit: int) -> Pod | None:
-    """The ready server of `revision` with the fewest Conversions; None when each has `limit` or more."""
+    """The ready server of `revision` with the least to do; None when each has `limit` shards or more."""
     candidates = [
         pod
         for pod in servers
@@ -25,7 +25,7 @@ def choose_server(servers: Iterable[Pod], loads: Mapping[str, int], revision: st
 
 
 def conversion_request(
-    conversion: Conversion, pod: Pod, content_producer: str
+    conversion: Conversion, pod: Pod, content_producer: str, shard: contract.Shard
 ) -> contract.ConversionRequest | None:
     """What the server in `pod` is told; the voice is the one that the pod was started with.
 
@@ -48,6 +48,7 @@ def conversion_request(
         ),
         parameters=msgspec.convert(wanted, contract.ConversionParameters, from_attributes=True),
         content_producer=content_producer,
+        shard=shard,
     )
 
 

@@ -23,8 +23,8 @@ class ObservedVoice:
     servers: tuple[Pod, ...] = ()
     server_problem: str = ""
     """Why a server that runs is not ready, in its own words."""
-    active_conversions: int = 0
-    """Conversions of this voice that are neither finished nor suspended."""
+    demands: tuple[int, ...] = ()
+    """Of each Conversion of this voice that is neither finished nor suspended: how many shards are to do."""
     revisions_in_use: frozenset[str] = frozenset()
     """Revisions that active Conversions have begun with."""
     progress: Progress | None = None
@@ -50,6 +50,6 @@ class ObservedConversion:
     deployment: Deployment | None = None
     servers: tuple[Pod, ...] = ()
     loads: Mapping[str, int] = field(default_factory=dict)
-    """Conversions that each server has been given, by the pod's uid; this one not counted."""
-    answer: Answer | None = None
-    """What the assigned server says; None without an assignment or without a pod to ask."""
+    """Shards that each server has been given, by the pod's uid; this Conversion's not counted."""
+    answers: Mapping[int, Answer] = field(default_factory=dict)
+    """What the assigned servers say, by the index of the shard; nothing without a pod to ask."""

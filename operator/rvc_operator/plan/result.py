@@ -5,7 +5,7 @@ from __future__ import annotations
 from rvc import contract
 from rvc_operator.api.common import ConditionStatus
 from rvc_operator.api.conditions import Verdict, ready
-from rvc_operator.api.conversion import SuccessPolicy
+from rvc_operator.api.conversion import ConversionStatus, SuccessPolicy
 from rvc_operator.api.reasons import Reason
 
 REASONS = {
@@ -17,9 +17,9 @@ REASONS = {
 """What a server says when a person must change the Conversion; anything else is ConversionFailed."""
 
 
-def finished_verdict(answer: contract.ConversionStatus, policy: SuccessPolicy) -> tuple[Verdict, ...]:
+def finished_verdict(status: ConversionStatus, policy: SuccessPolicy) -> tuple[Verdict, ...]:
     """Ready when every file has an outcome; files that an earlier run had converted count as converted."""
-    files = answer.files
+    files = status.files
     done = files.succeeded + files.skipped
     counted = f"{done} of {files.total} files converted"
     if files.failed == 0 and files.total > 0:
@@ -28,7 +28,7 @@ def finished_verdict(answer: contract.ConversionStatus, policy: SuccessPolicy) -
         return ready(ConditionStatus.TRUE, Reason.CONVERTED, f"{counted}, {files.failed} failed")
     if files.total == 0:
         return ready(ConditionStatus.FALSE, Reason.INPUT_INVALID, "the input has no recordings")
-    first = f"; {answer.failures[0].key}: {answer.failures[0].message}" if answer.failures else ""
+    first = f"; {status.failures[0].key}: {status.failures[0].message}" if status.failures else ""
     reason = Reason.PARTIALLY_FAILED if done > 0 else Reason.CONVERSION_FAILED
     return ready(ConditionStatus.FALSE, reason, f"{counted}, {files.failed} failed{first}")
 

@@ -1,14 +1,15 @@
 """How many servers a voice needs, and which revision they speak with.
 
-Demand is the number of active Conversions, which the operator knows itself, so nothing is measured. Servers
-come as soon as they are needed, up to `maxReplicas`, and go all at once after `idleTimeoutSeconds` without
-any work: one that went earlier might take half-converted files with it. While active Conversions have begun
-with the revision that is deployed, a newer one waits for them.
+Demand is what active Conversions still have to do, which the operator knows itself, so nothing is measured.
+Servers come as soon as they are needed, up to `maxReplicas`, and go all at once after `idleTimeoutSeconds`
+without any work: one that went earlier might take half-converted files with it. While active Conversions have
+begun with the revision that is deployed, a newer one waits for them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -52,18 +53,19 @@ def plan_serving(
     if artifact is None or revision is None:
         message = "there is no published revision yet"
         verdict = Verdict(ConditionType.SERVING, ConditionStatus.FALSE, Reason.NOT_TRAINED, message)
-        return ServingPlan(ServingStatus(active_conversions=observed.active_conversions), verdict)
-    used = _last_used(voice.status.serving, observed.active_conversions, now)
+        return ServingPlan(ServingStatus(active_conversions=len(observed.demands)), verdict)
+    active = len(observed.demands)
+    used = _last_used(voice.status.serving, active, now)
     idle_from = used + timedelta(seconds=voice.spec.serving.idle_timeout_seconds) if used else now
     current = observed.deployment.spec.replicas if observed.deployment is not None else 0
-    replicas = wanted_replicas(voice.spec.serving, observed.active_conversions, current, idle_from <= now)
+    replicas = wanted_replicas(voice.spec.serving, observed.demands, current, idle_from <= now)
     if voice.spec.suspend:
         replicas = 0
     ready = sum(pod.ready for pod in observed.servers)
     status = ServingStatus(
         replicas=replicas,
         ready_replicas=ready,
-        active_conversions=observed.active_conversions,
+        active_conversions=active,
         last_used_time=used,
         url=service_url(voice),
     )
@@ -71,7 +73,7 @@ def plan_serving(
     service = server_service(voice)
     outdated = _outdated(observed.deployment, deployment) and not _in_use(observed, revision)
     wrong_size = observed.deployment is not None and current != replicas
-    waits_for_idleness = observed.active_conversions == 0 and replicas > voice.spec.serving.min_replicas
+    waits_for_idleness = active == 0 and replicas > voice.spec.serving.min_replicas
     waits = [seconds_until(idle_from, now)] if waits_for_idleness else []
     waits += [config.poll_seconds] if replicas > 0 and ready == 0 else []
     return ServingPlan(
@@ -86,11 +88,14 @@ def plan_serving(
     )
 
 
-def wanted_replicas(serving: Serving, active: int, current: int, idle: bool) -> int:
-    """Servers for `active` Conversions when there are `current`; `idle` when nothing was converted for
-    long."""
-    needed = math.ceil(active / serving.conversions_per_replica)
-    if active or not idle:
+def wanted_replicas(serving: Serving, demands: Sequence[int], current: int, idle: bool) -> int:
+    """Servers for active Conversions with so many shards to do each, when there are `current`; `idle` when
+    nothing was converted for long.
+
+    Room for all, and as many as the one that is split most asks for.
+    """
+    needed = max(math.ceil(sum(demands) / serving.conversions_per_replica), max(demands, default=0))
+    if demands or not idle:
         needed = max(needed, current)
     return min(max(needed, serving.min_replicas), serving.max_replicas)
 

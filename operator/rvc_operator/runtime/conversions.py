@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
-from rvc.contract import ConversionStatus
+from rvc.contract import ConversionState
+from rvc_operator.api.conversion import ConversionStatus, ShardStatus
 from rvc_operator.api.names import COMPONENT_LABEL, Component, server_name
 from rvc_operator.api.objects import Deployment, Pod, view
 from rvc_operator.plan import demand
@@ -25,12 +27,22 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Given:
-    """A conversion that a server may be working on."""
+    """A shard of a conversion that a server may be working on."""
 
     uid: str
+    shard: int
     pod: Key
     pod_uid: str
     ip: str
+
+    @classmethod
+    def of(cls, key: Key, body: Body, shard: ShardStatus) -> _Given | None:
+        """What has been given out of a shard; None for one without a server."""
+        one = shard.assignment
+        if one is None:
+            return None
+        pod = Key(Kind.POD, key.namespace, one.pod)
+        return cls(body["metadata"]["uid"], shard.index, pod, one.pod_uid, one.pod_ip)
 
 
 class Conversions:
@@ -39,7 +51,7 @@ class Conversions:
 
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
-        self._given: dict[Key, _Given] = {}
+        self._given: dict[Key, tuple[_Given, ...]] = {}
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def reconcile(self, key: Key) -> float | None:
@@ -48,53 +60,59 @@ class Conversions:
         if body is not None and body["metadata"].get("deletionTimestamp"):
             body = None
         await self._forget_another(key, body)
-        answer = await self._ask(key, body) if body is not None else None
+        answers = await self._ask(key, body) if body is not None else {}
         while body is not None:
-            plan = self._plan(key, body, answer)
+            plan = self._plan(key, body, answers)
             try:
-                if plan.start is None:
+                if not plan.start:
                     written = await self._write(key, body, plan)
                 else:
-                    # Until the assignment is in the cache, others would count the same place as free.
+                    # Until the assignments are in the cache, others would count the same places as free.
                     async with self._turn(key, body):
-                        plan = self._plan(key, body, answer)
+                        plan = self._plan(key, body, answers)
                         written = await self._write(key, body, plan)
             except NotFound:
                 return None
             if not written:
                 return 0.0
-            refusal = await self._start(key, body, plan)
-            if refusal is None:
+            refusals = await self._start(key, body, plan)
+            if not refusals:
                 return plan.requeue_seconds
-            body, answer = self._shell.cache.get(key), refusal
+            body, answers = self._shell.cache.get(key), refusals
         return None
 
     async def _forget_another(self, key: Key, body: Body | None) -> None:
         """Stop what a deleted Conversion of this name left behind, as long as its server is there."""
-        given = self._given.get(key)
-        if given is None or (body is not None and body["metadata"]["uid"] == given.uid):
-            return
-        await self._stop(given)
-        del self._given[key]
+        given = self._given.get(key, ())
+        left = [one for one in given if body is None or body["metadata"]["uid"] != one.uid]
+        if left:
+            await self._stop(left)
+            del self._given[key]
 
-    async def _ask(self, key: Key, body: Body) -> Answer | None:
-        assignment = body.get("status", {}).get("assignment")
-        if assignment is None:
+    async def _ask(self, key: Key, body: Body) -> Mapping[int, Answer]:
+        """What servers say about the shards that they were given, all asked at once."""
+        shards = ConversionStatus.from_object(body).shards
+        self._remember(key, body, shards)
+        there = [given for given in self._given.get(key, ()) if self._is_there(given)]
+        ask = self._shell.pods.ask
+        answers = await asyncio.gather(*(ask(given.ip, given.uid, given.shard) for given in there))
+        return {given.shard: answer for given, answer in zip(there, answers, strict=True)}
+
+    def _remember(self, key: Key, body: Body, shards: Iterable[ShardStatus]) -> None:
+        given = tuple(filter(None, (_Given.of(key, body, shard) for shard in shards)))
+        if given:
+            self._given[key] = given
+        else:
             self._given.pop(key, None)
-            return None
-        pod = Key(Kind.POD, key.namespace, assignment["pod"])
-        given = _Given(body["metadata"]["uid"], pod, assignment["podUID"], assignment["podIP"])
-        self._given[key] = given
-        return await self._shell.pods.ask(given.ip, given.uid) if self._is_there(given) else None
 
     def _turn(self, key: Key, body: Body) -> asyncio.Lock:
         """Held by the one that gives out a place at the servers of a voice; it goes when nobody holds it."""
         return self._turns.setdefault((key.namespace, voice_of(Kind.CONVERSION, body)), asyncio.Lock())
 
-    def _plan(self, key: Key, body: Body, answer: Answer | None) -> ConversionPlan:
-        return plan_conversion(self._observe(key, body, answer), self._shell.config, self._shell.now())
+    def _plan(self, key: Key, body: Body, answers: Mapping[int, Answer]) -> ConversionPlan:
+        return plan_conversion(self._observe(key, body, answers), self._shell.config, self._shell.now())
 
-    def _observe(self, key: Key, body: Body, answer: Answer | None) -> ObservedConversion:
+    def _observe(self, key: Key, body: Body, answers: Mapping[int, Answer]) -> ObservedConversion:
         cache, voice = self._shell.cache, voice_of(Kind.CONVERSION, body)
         pods = [view(Pod, one) for one in cache.of_voice(Kind.POD, key.namespace, voice)]
         siblings = cache.of_voice(Kind.CONVERSION, key.namespace, voice)
@@ -107,13 +125,12 @@ class Conversions:
                 pod for pod in pods if pod.metadata.labels.get(COMPONENT_LABEL) == Component.SERVER
             ),
             loads=demand.loads(one for one in siblings if one["metadata"]["uid"] != body["metadata"]["uid"]),
-            answer=answer,
+            answers=answers,
         )
 
     async def _write(self, key: Key, body: Body, plan: ConversionPlan) -> bool:
         """All but the start; False when it must be planned anew."""
-        if plan.stop is not None and key in self._given:
-            await self._stop(self._given[key])
+        await self._stop(filter(None, (_Given.of(key, body, shard) for shard in plan.stop)))
         if not await self._shell.write_status(key, body, plan.status):
             return False
         if plan.remove:
@@ -121,24 +138,25 @@ class Conversions:
         await self._shell.tell(Kind.CONVERSION, body, plan.events)
         return True
 
-    async def _start(self, key: Key, body: Body, plan: ConversionPlan) -> ConversionStatus | None:
-        """Give the work out; a server that refuses it for good says so, anything else is asked about
-        later."""
-        if plan.start is None:
-            return None
-        assignment, request = plan.start
-        uid, pod = body["metadata"]["uid"], Key(Kind.POD, key.namespace, assignment.pod)
-        self._given[key] = _Given(uid, pod, assignment.pod_uid, assignment.pod_ip)
-        status = await self._shell.pods.start(assignment.pod_ip, uid, request)
-        failed = status is not None and status.state == "Failed"
-        return status if failed else None
+    async def _start(self, key: Key, body: Body, plan: ConversionPlan) -> Mapping[int, Answer]:
+        """Give the work out; servers that refuse it for good say so, anything else is asked about later."""
+        self._remember(key, body, plan.status.shards)
+        start, uid = self._shell.pods.start, body["metadata"]["uid"]
+        answers = await asyncio.gather(*(start(one.pod_ip, uid, request) for one, request in plan.start))
+        return {
+            request.shard.index: answer
+            for (_, request), answer in zip(plan.start, answers, strict=True)
+            if answer is not None and answer.state is ConversionState.FAILED
+        }
 
-    async def _stop(self, given: _Given) -> None:
-        """Ask the server to stop; one that cannot be asked must not keep the decision from being written."""
-        if not self._is_there(given):
-            return
+    async def _stop(self, given: Iterable[_Given]) -> None:
+        """Ask servers to stop, all at once; one that cannot be asked must not keep the decision from being
+        written."""
+        await asyncio.gather(*(self._stop_one(one) for one in given if self._is_there(one)))
+
+    async def _stop_one(self, given: _Given) -> None:
         try:
-            await self._shell.pods.stop(given.ip, given.uid)
+            await self._shell.pods.stop(given.ip, given.uid, given.shard)
         except ServerUnavailable as error:
             log.warning("conversion %s may run on for a while: %s", given.uid, error)
 

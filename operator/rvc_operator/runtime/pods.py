@@ -57,10 +57,10 @@ class Pods:
         problem = _decoded(content, _Problem) if response.status == 503 else None
         return f"{problem.reason}: {problem.message}" if problem and problem.reason not in PASSING else ""
 
-    async def ask(self, ip: str, uid: str) -> Answer:
-        """How far a server is with a conversion."""
+    async def ask(self, ip: str, uid: str, shard: int) -> Answer:
+        """How far a server is with a shard of a conversion."""
         try:
-            async with self._session.get(_url(ip, uid)) as response:
+            async with self._session.get(_url(ip, uid, shard)) as response:
                 if response.status == 404:
                     return Silence.NOT_FOUND
                 status = _decoded(await response.read(), ConversionStatus)
@@ -69,13 +69,15 @@ class Pods:
             return Silence.UNREACHABLE
 
     async def start(self, ip: str, uid: str, request: ConversionRequest) -> ConversionStatus | None:
-        """Give a conversion to a server, which may have it already.
+        """Give a shard of a conversion to a server, which may have it already.
 
         None if the server does not take it now. A request that it refuses for good comes back as a failure.
         """
         try:
             async with self._session.put(
-                _url(ip, uid), data=contract.encode(request), headers={"Content-Type": "application/json"}
+                _url(ip, uid, request.shard.index),
+                data=contract.encode(request),
+                headers={"Content-Type": "application/json"},
             ) as response:
                 content = await response.read()
         except (aiohttp.ClientError, TimeoutError):
@@ -94,18 +96,19 @@ class Pods:
             retriable=response.status == 409,
         )
 
-    async def stop(self, ip: str, uid: str) -> None:
-        """Make a server stop and forget a conversion; raises ServerUnavailable."""
+    async def stop(self, ip: str, uid: str, shard: int) -> None:
+        """Make a server stop and forget a shard of a conversion; raises ServerUnavailable."""
         try:
-            async with self._session.delete(_url(ip, uid)) as response:
+            async with self._session.delete(_url(ip, uid, shard)) as response:
                 if response.status >= 400 and response.status != 404:
                     raise ServerUnavailable(f"server {ip} answered {response.status} to DELETE")
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ServerUnavailable(f"server {ip} does not answer: {error!r}") from error
 
 
-def _url(ip: str, uid: str) -> str:
-    return f"http://{_host(ip)}:{contract.SERVER_PORT}/v1/conversions/{uid}"
+def _url(ip: str, uid: str, shard: int) -> str:
+    query = f"?{contract.SHARD_PARAMETER}={shard}" if shard else ""
+    return f"http://{_host(ip)}:{contract.SERVER_PORT}/v1/conversions/{uid}{query}"
 
 
 def _host(ip: str) -> str:

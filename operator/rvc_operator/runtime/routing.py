@@ -12,13 +12,14 @@ from typing import Any
 
 from rvc_operator.api.names import COMPONENT_LABEL, REVISION_LABEL, Component
 from rvc_operator.api.objects import Pod, view
-from rvc_operator.plan.demand import assigned_uid, is_active, is_waiting, oldest_first
+from rvc_operator.plan.demand import assigned_uids, is_active, is_waiting, oldest_first, shards_to_do
 
 from .cache import Body, Cache, Change, Key, Kind, key_of, voice_of
 
 CALLED_FOR_A_SERVER = 64
 """Waiting Conversions that a new server can mean work for: the most that one may take."""
-CALLED_FOR_ROOM = 2
+CALLED_FOR_ROOM = 1
+"""Waiting Conversions that are called beside one for each place that became free."""
 
 
 def affected(cache: Cache, change: Change) -> Iterator[Key]:
@@ -36,9 +37,9 @@ def affected(cache: Cache, change: Change) -> Iterator[Key]:
     conversions = cache.of_voice(Kind.CONVERSION, namespace, voice)
     if kind is Kind.POD:
         uid = body["metadata"]["uid"]
-        yield from (_key(one) for one in conversions if assigned_uid(one) == uid)
+        yield from (_key(one) for one in conversions if uid in assigned_uids(one))
     waiting = [one for one in conversions if is_waiting(one)]
-    limits = {Kind.CONVERSION: CALLED_FOR_ROOM, Kind.POD: CALLED_FOR_A_SERVER}
+    limits = {Kind.CONVERSION: CALLED_FOR_ROOM + _freed(change), Kind.POD: CALLED_FOR_A_SERVER}
     yield from (_key(one) for one in oldest_first(waiting)[: limits.get(kind)])
 
 
@@ -51,13 +52,21 @@ def _read_by_conversions(kind: Kind, body: Body | None) -> Any:
         case Kind.VOICE:
             return body["metadata"]["generation"], status.get("conditions"), status.get("revision")
         case Kind.CONVERSION:
-            return is_active(body), assigned_uid(body)
+            return is_active(body), assigned_uids(body), shards_to_do(body)
         case Kind.DEPLOYMENT:
             return body["metadata"].get("labels", {}).get(REVISION_LABEL)
         case Kind.POD if body["metadata"]["labels"].get(COMPONENT_LABEL) == Component.SERVER:
             pod = view(Pod, body)
             return pod.ready, pod.status.pod_ip, pod.metadata.deleting
     return None
+
+
+def _freed(change: Change) -> int:
+    """Places at servers that a Conversion gave back."""
+    before, after = (
+        assigned_uids(body) if body is not None else () for body in (change.before, change.after)
+    )
+    return max(len(before) - len(after), 0)
 
 
 def _key(conversion: Mapping[str, Any]) -> Key:

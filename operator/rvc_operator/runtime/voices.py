@@ -64,7 +64,7 @@ async def _observe(shell: Shell, key: Key, body: Body) -> ObservedVoice:
         service=next(iter(services), None),
         servers=servers,
         server_problem=await _server_problem(shell, servers),
-        active_conversions=sum(map(demand.is_active, conversions)),
+        demands=demand.demands(conversions),
         revisions_in_use=demand.revisions_in_use(conversions),
         progress=await shell.pods.progress(ip) if (ip := _trainer_ip(body, jobs, trainers)) else None,
     )
