@@ -19,6 +19,7 @@ import msgspec
 from rvc.contract import SERVED_VOICE_VARIABLE, SERVER_PORT, VoiceReference
 from rvc.errors import InvalidConfiguration
 from rvc.pod import PORT_VARIABLE, event, limit_threads, log_as_json
+from rvc.proof import Guard
 
 log = logging.getLogger("rvc_inference")
 
@@ -51,7 +52,7 @@ class Configuration:
         return cls(served, int(environment.get(PORT_VARIABLE, SERVER_PORT)))
 
 
-def serve(configuration: Configuration, scratch: Path) -> None:
+def serve(configuration: Configuration, guard: Guard, scratch: Path) -> None:
     """Answer until SIGTERM or SIGINT, then leave nothing half-written."""
     import uvicorn
 
@@ -67,7 +68,7 @@ def serve(configuration: Configuration, scratch: Path) -> None:
     (scratch / "files").mkdir()
     worker = Worker(voices, scratch / "files")
     config = uvicorn.Config(
-        create_app(worker, served, registry(worker, voices, served)),
+        create_app(worker, served, registry(worker, voices, served, guard), guard),
         host="0.0.0.0",
         port=configuration.port,
         log_config=None,
@@ -85,10 +86,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     log_as_json("rvc_inference")
     threads = limit_threads()
-    configuration = Configuration.of(os.environ)
+    configuration, guard = Configuration.of(os.environ), Guard.of(os.environ)
     event(log, "server begins", threads=threads, **asdict(configuration))
     with tempfile.TemporaryDirectory(prefix="rvc-inference-") as scratch:
-        serve(configuration, Path(scratch))
+        serve(configuration, guard, Path(scratch))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 """The HTTP API: a conversion is put, looked at and deleted under the uid of its Kubernetes object.
 
 Handlers only touch the register, so an answer never waits for audio. Every error has the body
-`{"reason", "message"}`. What all conversion routes demand (a signature, say) goes into `demands`.
+`{"reason", "message"}`. Conversions are the operator's alone: without its proof not even a body is read.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Annotated
@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 
 from rvc.contract import SHARD_PARAMETER, ConversionRequest, ConversionStatus, encode
 from rvc.errors import RvcError
+from rvc.proof import SCHEME, Guard, ProofRefused
 from rvc_inference.readiness import ServedVoice
 from rvc_inference.worker import Conflict, ShuttingDown, Worker
 
@@ -46,6 +47,7 @@ class ConversionUnknown(RvcError):
 
 
 STATUSES: dict[type[RvcError], HTTPStatus] = {
+    ProofRefused: HTTPStatus.UNAUTHORIZED,
     RequestInvalid: HTTPStatus.BAD_REQUEST,
     RequestTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     ConversionUnknown: HTTPStatus.NOT_FOUND,
@@ -75,9 +77,7 @@ Uid = Annotated[str, Depends(checked_uid)]
 Index = Annotated[int, Depends(checked_index)]
 
 
-def create_app(
-    worker: Worker, served: ServedVoice, registry: CollectorRegistry, demands: Sequence[Depends] = ()
-) -> FastAPI:
+def create_app(worker: Worker, served: ServedVoice, registry: CollectorRegistry, guard: Guard) -> FastAPI:
     """The server; its threads start and stop with it."""
 
     @asynccontextmanager
@@ -89,20 +89,28 @@ def create_app(
         await asyncio.to_thread(worker.close)
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
-    app.include_router(conversion_routes(worker), dependencies=demands)
+    app.include_router(conversion_routes(worker, guard))
     app.include_router(operation_routes(worker, served, registry))
     app.add_exception_handler(RvcError, answer_error)
     app.add_exception_handler(HTTPException, answer_http_exception)
     return app
 
 
-def conversion_routes(worker: Worker) -> APIRouter:
-    """`/v1/conversions/<uid>`, with `?shard=<index>` for one of several shards."""
-    router = APIRouter(prefix="/v1/conversions")
+def conversion_routes(worker: Worker, guard: Guard) -> APIRouter:
+    """`/v1/conversions/<uid>`, with `?shard=<index>` for one of several shards; for the operator."""
+
+    async def proven(request: Request) -> None:
+        request.state.claims = guard.check(
+            request.headers.get("authorization"), request.method, target(request)
+        )
+
+    router = APIRouter(prefix="/v1/conversions", dependencies=[Depends(proven)])
 
     @router.put("/{uid}")
     async def put(uid: Uid, shard: Index, request: Request) -> Response:
-        wanted = await read_request(request)
+        body = await read_body(request)
+        guard.check_body(request.state.claims, body)
+        wanted = conversion_request(body)
         if wanted.shard.index != shard:
             raise RequestInvalid(f"shard {wanted.shard.index} is put under the name of shard {shard}")
         status, new = worker.put(uid, wanted)
@@ -149,13 +157,25 @@ def operation_routes(worker: Worker, served: ServedVoice, registry: CollectorReg
     return router
 
 
-async def read_request(request: Request) -> ConversionRequest:
-    """The body as a conversion request, of bounded size."""
+def target(request: Request) -> str:
+    """Path and query of a request, as they were sent."""
+    path: bytes = request.scope["raw_path"]
+    query: bytes = request.scope["query_string"]
+    return (path + b"?" + query if query else path).decode("latin-1")
+
+
+async def read_body(request: Request) -> bytes:
+    """The body of a conversion request, of bounded size."""
     body = bytearray()
     async for part in request.stream():
         body += part
         if len(body) > REQUEST_LIMIT_BYTES:
             raise RequestTooLarge(f"a conversion request has at most {REQUEST_LIMIT_BYTES} bytes")
+    return bytes(body)
+
+
+def conversion_request(body: bytes) -> ConversionRequest:
+    """The request that a body holds; raises `RequestInvalid`."""
     try:
         return msgspec.json.decode(body, type=ConversionRequest)
     except msgspec.MsgspecError as error:
@@ -179,7 +199,10 @@ def problem(code: HTTPStatus, reason: str, message: str) -> Response:
 async def answer_error(_: Request, error: Exception) -> Response:
     """Response for one of our errors."""
     assert isinstance(error, RvcError), "registered for RvcError"
-    return problem(STATUSES[type(error)], error.reason, str(error))
+    response = problem(STATUSES[type(error)], error.reason, str(error))
+    if isinstance(error, ProofRefused):
+        response.headers["WWW-Authenticate"] = SCHEME
+    return response
 
 
 async def answer_http_exception(_: Request, error: Exception) -> Response:

@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from rvc.contract import ConversionState
+from rvc.proof import Guard
 from rvc_inference.readiness import ServedVoice
 from rvc_inference.results import Outcome
 from rvc_inference.voices import Voices
@@ -18,10 +19,11 @@ from rvc_inference.worker import Worker
 class ServerCollector(Collector):
     """The families of one scrape; no names of objects as labels."""
 
-    def __init__(self, worker: Worker, voices: Voices, served: ServedVoice) -> None:
+    def __init__(self, worker: Worker, voices: Voices, served: ServedVoice, guard: Guard) -> None:
         self._worker = worker
         self._voices = voices
         self._served = served
+        self._guard = guard
 
     def collect(self) -> Iterable[Metric]:
         """All metrics as they are now."""
@@ -48,10 +50,16 @@ class ServerCollector(Collector):
         yield GaugeMetricFamily(
             "rvc_ready", "Whether the served voice is loaded", value=not self._served.readiness.reason
         )
+        refused = CounterMetricFamily(
+            "rvc_refused_requests", "Requests without the operator's proof", labels=["reason"]
+        )
+        for reason, count in sorted(self._guard.refused.items()):
+            refused.add_metric([reason], count)
+        yield refused
 
 
-def registry(worker: Worker, voices: Voices, served: ServedVoice) -> CollectorRegistry:
+def registry(worker: Worker, voices: Voices, served: ServedVoice, guard: Guard) -> CollectorRegistry:
     """A registry with the server's metrics and no others."""
     result = CollectorRegistry()
-    result.register(ServerCollector(worker, voices, served))
+    result.register(ServerCollector(worker, voices, served, guard))
     return result

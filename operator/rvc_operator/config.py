@@ -96,6 +96,10 @@ class Config:
     """`RVC_NAMESPACES`: namespaces to serve, separated by commas; empty for the whole cluster."""
     liveness: str = "http://0.0.0.0:8081/healthz"
     """`RVC_LIVENESS`: address of the operator's own health endpoint."""
+    namespace: str = "rvc-system"
+    """`POD_NAMESPACE`: the operator's own namespace, where its key pair is."""
+    public_key: str = ""
+    """Not to be set: the half of that key pair that pods are told, added when it has been read."""
     instance: str = "rvc-operator"
     """`POD_NAME`: who reports in events."""
     content_producer: str = DEFAULT_CONTENT_PRODUCER
@@ -125,6 +129,7 @@ _NUMBERS: Mapping[str, type[float] | type[int]] = {
 
 _TEXTS: Mapping[str, str] = {
     "liveness": "RVC_LIVENESS",
+    "namespace": "POD_NAMESPACE",
     "instance": "POD_NAME",
     "content_producer": CONTENT_PRODUCER_VARIABLE,
 }

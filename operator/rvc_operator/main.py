@@ -14,12 +14,17 @@ Rights that the operator needs, in the namespaces that it serves and nowhere els
     (core)          services                                   get list watch create patch
     (core)          pods                                       get list watch
     events.k8s.io   events                                     create
+
+and in its own namespace, of one Secret alone:
+
+    (core)          secrets/rvc-operator-key                   get patch (its key pair)
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from random import uniform
 from typing import Any
 
@@ -30,6 +35,7 @@ from rvc.contract import API_GROUP
 
 from .config import Config
 from .runtime.cache import Kind
+from .runtime.keys import wait_for_signer
 from .runtime.kube import Kube, client_configuration
 from .runtime.operator import CHILD_SELECTOR, Operator
 from .runtime.pods import Pods
@@ -70,8 +76,11 @@ async def startup(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) ->
     for kind in Kind:
         if kind.child:
             settings.watching.label_selectors[kind.plural] = CHILD_SELECTOR
+    kube = Kube(await client_configuration())
+    signer = await wait_for_signer(kube, config.namespace, iter(Backoffs()))
+    config = replace(config, public_key=signer.public_key)
     log.info("configuration: %s", msgspec.json.encode(config).decode())
-    memo.operator = Operator(config, Kube(await client_configuration()), Pods())
+    memo.operator = Operator(config, kube, Pods(signer))
     await memo.operator.start()
 
 

@@ -31,6 +31,7 @@ from rvc_inference.readiness import ServedVoice
 from rvc_inference.voices import VoiceLoader, Voices
 from rvc_inference.worker import Worker
 from tests.fixtures.programs import eventually
+from tests.fixtures.proofs import AsOperator, guard
 
 RATE_HERTZ = 16000
 VOICE = VoiceReference("pvc://data/voices/ann/", "sha256:" + "0" * 64, "0123456789")
@@ -109,7 +110,8 @@ def serving(load: VoiceLoader, scratch: Path, served: VoiceReference | None = No
     voices = Voices(load, scratch / "voices", served)
     ready = ServedVoice(voices, served)
     worker = Worker(voices, scratch)
-    app = create_app(worker, ready, registry(worker, voices, ready))
+    believed = guard()
+    app = create_app(worker, ready, registry(worker, voices, ready, believed), believed)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -117,7 +119,8 @@ def serving(load: VoiceLoader, scratch: Path, served: VoiceReference | None = No
     def port() -> int | None:
         return server.servers[0].sockets[0].getsockname()[1] if server.started else None
 
-    with httpx.Client(base_url=f"http://127.0.0.1:{eventually(port, 'the server')}", timeout=30) as client:
+    url = f"http://127.0.0.1:{eventually(port, 'the server')}"
+    with httpx.Client(base_url=url, timeout=30, auth=AsOperator()) as client:
         yield Server(client, worker)
     server.should_exit = True
     thread.join()

@@ -15,6 +15,7 @@ from rvc.store import FolderStore
 from rvc.voice import publish_voice
 from tests.convert.conftest import base_models, voice
 from tests.fixtures.programs import Program, eventually, flip_last_bit
+from tests.fixtures.proofs import AsOperator
 from tests.fixtures.sounds import voice_like
 from tests.inference.servers import request
 
@@ -40,7 +41,7 @@ class ServerProcess(Program):
         }
         super().__init__("rvc_inference", folder, environment)
         port = self.logged_or_ended("server listens")["port"]
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, auth=AsOperator())
 
     def ready(self) -> None:
         """Wait until the server is."""

@@ -9,6 +9,7 @@ import pytest
 
 from rvc.contract import CONTENT_PRODUCER_VARIABLE
 from rvc_operator.config import builtin_accelerators, load_config
+from rvc_operator.runtime.keys import KEY_SECRET
 
 from .documents import MANIFESTS, OVERLAYS, ROOT, build, one
 
@@ -18,6 +19,21 @@ KUSTOMIZATIONS = sorted(path.parent for path in MANIFESTS.rglob("kustomization.y
 @pytest.mark.parametrize("folder", [*KUSTOMIZATIONS, ROOT / "crds"], ids=lambda path: path.name)
 def test_every_kustomization_builds(folder: Any) -> None:
     assert build(folder)
+
+
+def test_one_secret_is_the_operators_and_no_other() -> None:
+    role = one(build(MANIFESTS / "base"), "Role")
+    assert role["metadata"]["namespace"] == "rvc-system"
+    assert role["rules"] == [
+        {
+            "apiGroups": [""],
+            "resources": ["secrets"],
+            "resourceNames": [KEY_SECRET],
+            "verbs": ["get", "patch"],
+        }
+    ]
+    secret = one(build(MANIFESTS / "base"), "Secret")["metadata"]
+    assert (secret["name"], secret["namespace"]) == (KEY_SECRET, "rvc-system")
 
 
 def rules() -> list[dict[str, Any]]:
@@ -133,4 +149,6 @@ def test_gitops_tools_never_prune_the_crds() -> None:
 
 def test_no_manifest_holds_a_secret() -> None:
     for folder in KUSTOMIZATIONS:
-        assert all(item["kind"] != "Secret" for item in build(folder))
+        assert not any(
+            item.keys() & {"data", "stringData"} for item in build(folder) if item["kind"] == "Secret"
+        )

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from rvc import contract
+from rvc.proof import Signer
 from rvc_operator.api.names import (
     COMPONENT_LABEL,
     REVISION_LABEL,
@@ -20,7 +21,9 @@ from rvc_operator.plan.actions import ConversionPlan, VoicePlan
 
 from .manifests import Spec, conversion_spec, voice_spec
 
-CONFIG = Config("registry/rvc-trainer:1", "registry/rvc-inference:1")
+CONFIG = Config(
+    "registry/rvc-trainer:1", "registry/rvc-inference:1", public_key=Signer(bytes(range(32))).public_key
+)
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 DIGEST = "sha256:" + "0f" * 32
 Body = dict[str, Any]

@@ -13,6 +13,7 @@ import msgspec
 
 from rvc import contract
 from rvc.contract import Metric, TrainingRequest, TrainingResult
+from rvc.proof import OPERATOR_KEY_VARIABLE, Guard
 from rvc_operator.api.names import COMPONENT_LABEL, MANAGED_BY_LABEL, MANAGER
 from rvc_operator.runtime.cache import Key, Kind
 from rvc_operator.runtime.kube import Kube, NotFound
@@ -115,7 +116,7 @@ class Kubelet:
 
     async def _start(self, body: Body) -> StandIn | None:
         if body["metadata"]["labels"][COMPONENT_LABEL] == "server":
-            server = Server(behaviour=self.servers_do)
+            server = Server(guard=_guard(body), behaviour=self.servers_do)
             await server.start()
             await self._write(body, _running(server.ip, "server", ready=not self.servers_do.corrupt))
             return server
@@ -134,7 +135,7 @@ class Kubelet:
             case Exit():
                 await self._end(body, act)
                 return None
-        trainer = Trainer()
+        trainer = Trainer(guard=_guard(body))
         await trainer.start()
         await self._write(body, _running(trainer.ip, "trainer"))
         return trainer
@@ -158,6 +159,12 @@ def published(body: Body) -> str:
     return contract.encode(
         TrainingResult(request.artifact_uri, DIGEST, 12345, metrics=(Metric("similarity", "0.91"),))
     )
+
+
+def _guard(body: Body) -> Guard:
+    """What a pod believes, by its spec and its uid."""
+    environment = {one["name"]: one.get("value") for one in body["spec"]["containers"][0]["env"]}
+    return Guard(environment[OPERATOR_KEY_VARIABLE], body["metadata"]["uid"])
 
 
 def contract_request(text: str) -> TrainingRequest:

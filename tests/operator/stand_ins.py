@@ -13,6 +13,7 @@ from aiohttp import web
 
 from rvc import contract
 from rvc.contract import ConversionRequest, ConversionState, ConversionStatus, FileCounts, Progress, Stage
+from rvc.proof import Guard, ProofRefused
 
 A_LITTLE_PROGRESS = Progress(Stage.TRAINING, progress_percentage=10, epoch=1, total_epochs=30)
 ONE_FILE_CONVERTED = ConversionStatus(
@@ -35,6 +36,8 @@ class StandIn:
     """A pod's HTTP server."""
 
     ip: str = field(default_factory=free_address)
+    guard: Guard | None = None
+    """Whose proof it asks for; None: nobody's."""
     requests: list[tuple[str, str]] = field(default_factory=list)
     """Method and path of everything that was asked."""
     _runner: web.AppRunner | None = None
@@ -53,6 +56,13 @@ class StandIn:
 
     async def _handle(self, request: web.Request) -> web.Response:
         self.requests.append((request.method, request.path_qs))
+        if self.guard is not None and request.path != "/readyz":
+            try:
+                header = request.headers.get("Authorization")
+                claims = self.guard.check(header, request.method, request.raw_path)
+                self.guard.check_body(claims, await request.read())
+            except ProofRefused as error:
+                return web.json_response({"reason": error.reason, "message": str(error)}, status=401)
         return await self.answer(request)
 
     async def answer(self, request: web.Request) -> web.Response:

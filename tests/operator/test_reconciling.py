@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from rvc.proof import Signer
 from rvc_operator.api.names import MANAGED_BY_LABEL, MANAGER
 from rvc_operator.api.objects import Pod
 from rvc_operator.runtime.cache import Body, Cache, Key, Kind
@@ -49,7 +50,7 @@ class Place:
 @pytest.fixture
 async def place() -> AsyncIterator[Place]:
     api = ApiServer()
-    kube, pods = await api.start(), Pods()
+    kube, pods = await api.start(), Pods(Signer(bytes(32)))
     yield Place(api, Shell(CONFIG, Cache(), kube, pods, lambda: NOW, lambda change: None))
     await pods.close()
     await kube.close()

@@ -2,6 +2,7 @@
 
 import base64
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -36,6 +37,8 @@ async def test_the_rights_of_the_manifests_are_enough(lone_world: World, tmp_pat
             "subjects": [{"kind": "ServiceAccount", "name": "operator", "namespace": world.namespace}],
         },
     )
+    subject = {"kind": "ServiceAccount", "name": "operator", "namespace": world.namespace}
+    world.kubectl.apply(_key_binding() | {"subjects": [subject]})
     token = await _token(world)
     world.operator.kubeconfig = _with_token(world.operator.kubeconfig, tmp_path / "kubeconfig", token)
     world.operator.start()
@@ -50,6 +53,13 @@ async def test_the_rights_of_the_manifests_are_enough(lone_world: World, tmp_pat
     await world.until("servers and Conversion have gone", at_rest)
     assert "Converted" in world.events()
     assert "403" not in world.operator.log()
+
+
+def _key_binding() -> dict[str, Any]:
+    """That of the Role on the Secret of the operator's key pair."""
+    documents = yaml.safe_load_all((REPOSITORY / "manifests" / "base" / "operator-key.yaml").read_text())
+    (binding,) = (one for one in documents if one["kind"] == "RoleBinding")
+    return binding | {"metadata": {"name": binding["metadata"]["name"], "namespace": "rvc-system"}}
 
 
 async def _token(world: World) -> str:

@@ -23,6 +23,7 @@ from rvc_inference.voices import Voices
 from rvc_inference.worker import ENDED, Worker
 from rvc_trainer import __main__ as trainer
 from tests.fixtures.programs import REPOSITORY, SOURCES, eventually
+from tests.fixtures.proofs import ENVIRONMENT
 from tests.inference.servers import Copier
 from tests.oss import KEY_ID, KEY_SECRET
 
@@ -68,6 +69,7 @@ def _live(work: Callable[..., None], folder: Path, arguments: tuple[object, ...]
         "OSS_ACCESS_KEY_SECRET": KEY_SECRET,
         "TMPDIR": str(folder),
         "RVC_PORT": "0",
+        **ENVIRONMENT,
     }
     work(folder, *arguments)
 

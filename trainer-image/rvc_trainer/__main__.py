@@ -28,6 +28,7 @@ from rvc.contract import (
 from rvc.errors import InvalidConfiguration, RvcError, Terminated
 from rvc.exit_codes import exit_code
 from rvc.pod import PORT_VARIABLE, event, limit_threads, log_as_json
+from rvc.proof import Guard
 from rvc_trainer.outcome import failure, write_termination_message
 from rvc_trainer.ranks import RANK_VARIABLE, SCRATCH_VARIABLE, run_ranks
 from rvc_trainer.server import ProgressBoard, ProgressServer
@@ -56,7 +57,7 @@ def attempt(environment: Mapping[str, str], stop: threading.Event) -> TrainingRe
     """Serve progress while the attempt runs, and return its result."""
     request = read_request(environment)
     board = ProgressBoard(request.attempt)
-    server = ProgressServer(board, int(environment.get(PORT_VARIABLE, TRAINER_PORT)))
+    server = ProgressServer(board, int(environment.get(PORT_VARIABLE, TRAINER_PORT)), Guard.of(environment))
     server.start()
     threads = limit_threads()
     event(

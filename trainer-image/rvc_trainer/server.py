@@ -1,4 +1,4 @@
-"""What the trainer answers while it works: `/progress` for the operator, `/metrics`, `/healthz`.
+"""What the trainer answers while it works: `/progress` for the operator alone, `/metrics`, `/healthz`.
 
 A thread of its own that only reads the board; training writes the board and never waits for a reader.
 """
@@ -12,10 +12,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from rvc.contract import Progress, Stage, encode
+from rvc.proof import SCHEME, Guard, ProofRefused
 
 
 class ProgressBoard:
@@ -36,10 +37,11 @@ class ProgressBoard:
 
 
 class ProgressCollector(Collector):
-    """Prometheus metrics read off the board when they are asked for."""
+    """Prometheus metrics read off board and guard when they are asked for."""
 
-    def __init__(self, board: ProgressBoard) -> None:
+    def __init__(self, board: ProgressBoard, guard: Guard) -> None:
         self._board = board
+        self._guard = guard
 
     def collect(self) -> Iterable[Metric]:
         """The families of one scrape."""
@@ -55,6 +57,12 @@ class ProgressCollector(Collector):
         for metric in progress.metrics:
             values.add_metric([metric.name], float(metric.value))
         yield values
+        refused = CounterMetricFamily(
+            "rvc_refused_requests", "Requests without the operator's proof", labels=["reason"]
+        )
+        for reason, count in sorted(self._guard.refused.items()):
+            refused.add_metric([reason], count)
+        yield refused
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -63,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         match self.path.partition("?")[0]:
             case "/progress":
-                self._answer(HTTPStatus.OK, "application/json", encode(self.server.board.progress).encode())
+                self._answer_operator()
             case "/metrics":
                 self._answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(self.server.registry))
             case "/healthz":
@@ -71,8 +79,19 @@ class _Handler(BaseHTTPRequestHandler):
             case path:
                 self._answer(HTTPStatus.NOT_FOUND, "text/plain", f"no {path} here\n".encode())
 
+    def _answer_operator(self) -> None:
+        try:
+            self.server.guard.check(self.headers.get("Authorization"), self.command, self.path)
+        except ProofRefused as error:
+            body = msgspec.json.encode({"reason": error.reason, "message": str(error)})
+            self._answer(HTTPStatus.UNAUTHORIZED, "application/json", body)
+        else:
+            self._answer(HTTPStatus.OK, "application/json", encode(self.server.board.progress).encode())
+
     def _answer(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
         self.send_response(status)
+        if status is HTTPStatus.UNAUTHORIZED:
+            self.send_header("WWW-Authenticate", SCHEME)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -87,10 +106,11 @@ class ProgressServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, board: ProgressBoard, port: int) -> None:
+    def __init__(self, board: ProgressBoard, port: int, guard: Guard) -> None:
         self.board = board
+        self.guard = guard
         self.registry = CollectorRegistry()
-        self.registry.register(ProgressCollector(board))
+        self.registry.register(ProgressCollector(board, guard))
         super().__init__(("0.0.0.0", port), _Handler)
 
     def start(self) -> None:

@@ -102,6 +102,7 @@ def _trainer(
         "rvc_trainer",
         {contract.TRAINING_REQUEST_VARIABLE: contract.encode(request)},
         spec.storage,
+        config.public_key,
     )
     container["ports"] = [pod.port(contract.TRAINER_PORT)]
     container["resources"] = pod.resources(accelerator.trainer, accelerator, spec.accelerator.count, voice)

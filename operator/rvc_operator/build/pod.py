@@ -17,6 +17,7 @@ from rvc.contract import (
     RUN_AS_USER,
     TERMINATION_MESSAGE_PATH,
 )
+from rvc.proof import OPERATOR_KEY_VARIABLE, POD_UID_VARIABLE
 from rvc_operator.api.rules import to_object
 from rvc_operator.api.sources import Storage
 from rvc_operator.api.voicemodel import VoiceModel
@@ -63,9 +64,10 @@ def metadata(voice: VoiceModel, name: str, labels: Mapping[str, str]) -> Manifes
 
 
 def container(
-    name: str, image: str, module: str, environment: Mapping[str, str], storage: Storage
+    name: str, image: str, module: str, environment: Mapping[str, str], storage: Storage, public_key: str
 ) -> Manifest:
-    """A container that runs one of our Python programs, locked down, with the store's credentials.
+    """A container that runs one of our Python programs, locked down, with the store's credentials; it
+    believes the operator whose public key it is given.
 
     It belongs into the `pod_spec` of the same voice, which has the volumes.
     """
@@ -79,6 +81,8 @@ def container(
         "command": ["python3", "-m", module],
         "env": [
             *({"name": key, "value": value} for key, value in (fixed | dict(environment)).items()),
+            {"name": OPERATOR_KEY_VARIABLE, "value": public_key},
+            {"name": POD_UID_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
             *_identity(storage),
         ],
         "terminationMessagePath": TERMINATION_MESSAGE_PATH,

@@ -116,6 +116,7 @@ def _server(
         "rvc_inference",
         {contract.SERVED_VOICE_VARIABLE: contract.encode(reference)},
         spec.storage,
+        config.public_key,
     )
     container["ports"] = [pod.port(contract.SERVER_PORT)]
     container["resources"] = pod.resources(accelerator.server, accelerator, 1, voice)

@@ -19,7 +19,7 @@ from rvc_operator.plan.observed import Answer, ObservedConversion
 
 from .cache import Body, Key, Kind, voice_of
 from .kube import NotFound
-from .pods import ServerUnavailable
+from .pods import Peer, ServerUnavailable
 from .shell import Shell
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,11 @@ class _Given:
             return None
         pod = Key(Kind.POD, key.namespace, one.pod)
         return cls(body["metadata"]["uid"], shard.index, pod, one.pod_uid, one.pod_ip)
+
+    @property
+    def peer(self) -> Peer:
+        """The pod as it is spoken to."""
+        return Peer(self.ip, self.pod_uid)
 
 
 class Conversions:
@@ -95,7 +100,7 @@ class Conversions:
         self._remember(key, body, shards)
         there = [given for given in self._given.get(key, ()) if self._is_there(given)]
         ask = self._shell.pods.ask
-        answers = await asyncio.gather(*(ask(given.ip, given.uid, given.shard) for given in there))
+        answers = await asyncio.gather(*(ask(given.peer, given.uid, given.shard) for given in there))
         return {given.shard: answer for given, answer in zip(there, answers, strict=True)}
 
     def _remember(self, key: Key, body: Body, shards: Iterable[ShardStatus]) -> None:
@@ -142,7 +147,9 @@ class Conversions:
         """Give the work out; servers that refuse it for good say so, anything else is asked about later."""
         self._remember(key, body, plan.status.shards)
         start, uid = self._shell.pods.start, body["metadata"]["uid"]
-        answers = await asyncio.gather(*(start(one.pod_ip, uid, request) for one, request in plan.start))
+        answers = await asyncio.gather(
+            *(start(Peer(one.pod_ip, one.pod_uid), uid, request) for one, request in plan.start)
+        )
         return {
             request.shard.index: answer
             for (_, request), answer in zip(plan.start, answers, strict=True)
@@ -156,7 +163,7 @@ class Conversions:
 
     async def _stop_one(self, given: _Given) -> None:
         try:
-            await self._shell.pods.stop(given.ip, given.uid, given.shard)
+            await self._shell.pods.stop(given.peer, given.uid, given.shard)
         except ServerUnavailable as error:
             log.warning("conversion %s may run on for a while: %s", given.uid, error)
 

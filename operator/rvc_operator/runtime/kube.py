@@ -111,6 +111,15 @@ class Kube:
         path = f"/apis/events.k8s.io/v1/namespaces/{manifest['metadata']['namespace']}/events"
         await self._request("POST", path, manifest)
 
+    async def secret(self, namespace: str, name: str) -> Body:
+        """A Secret as it is now; raises NotFound."""
+        return await self._request("GET", f"/api/v1/namespaces/{namespace}/secrets/{name}")
+
+    async def patch_secret(self, namespace: str, name: str, patch: Body) -> Body:
+        """Merge a patch into a Secret; raises Conflict if it names another version."""
+        path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
+        return await self._request("PATCH", path, patch, query=_as_us(), content_type=MERGE_PATCH)
+
     async def _request(
         self,
         method: str,

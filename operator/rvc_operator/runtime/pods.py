@@ -1,15 +1,18 @@
-"""What the operator says to its own pods over HTTP, and hears from them."""
+"""What the operator says to its own pods over HTTP, with proof that it is it, and hears from them."""
 
 from __future__ import annotations
 
 import logging
-from typing import TypeVar
+import time
+from contextlib import AbstractAsyncContextManager
+from typing import NamedTuple, TypeVar
 
 import aiohttp
 import msgspec
 
 from rvc import contract
 from rvc.contract import ConversionRequest, ConversionState, ConversionStatus, Progress
+from rvc.proof import Signer
 from rvc_operator.plan.observed import Answer, Silence
 
 log = logging.getLogger(__name__)
@@ -18,6 +21,13 @@ TIMEOUT_SECONDS = 5.0
 PASSING = frozenset({"VoiceLoading", "ShuttingDown"})
 """Reasons of a server that is not ready because it comes or goes."""
 T = TypeVar("T")
+
+
+class Peer(NamedTuple):
+    """A pod as it is spoken to; another one that has its address by now refuses what is said to its uid."""
+
+    ip: str
+    uid: str
 
 
 class ServerUnavailable(Exception):
@@ -30,19 +40,20 @@ class _Problem(msgspec.Struct):
 
 
 class Pods:
-    """HTTP client of trainers and servers, by pod IP."""
+    """HTTP client of trainers and servers."""
 
-    def __init__(self) -> None:
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
 
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
 
-    async def progress(self, ip: str) -> Progress | None:
+    async def progress(self, trainer: Peer) -> Progress | None:
         """How far a trainer is; None if it does not say, which is not worth an error."""
         try:
-            async with self._session.get(f"http://{_host(ip)}:{contract.TRAINER_PORT}/progress") as response:
+            async with self._proven("GET", trainer, contract.TRAINER_PORT, "/progress") as response:
                 return _decoded(await response.read(), Progress) if response.status == 200 else None
         except (aiohttp.ClientError, TimeoutError):
             return None
@@ -57,10 +68,10 @@ class Pods:
         problem = _decoded(content, _Problem) if response.status == 503 else None
         return f"{problem.reason}: {problem.message}" if problem and problem.reason not in PASSING else ""
 
-    async def ask(self, ip: str, uid: str, shard: int) -> Answer:
+    async def ask(self, server: Peer, uid: str, shard: int) -> Answer:
         """How far a server is with a shard of a conversion."""
         try:
-            async with self._session.get(_url(ip, uid, shard)) as response:
+            async with self._proven("GET", server, contract.SERVER_PORT, _target(uid, shard)) as response:
                 if response.status == 404:
                     return Silence.NOT_FOUND
                 status = _decoded(await response.read(), ConversionStatus)
@@ -68,24 +79,21 @@ class Pods:
         except (aiohttp.ClientError, TimeoutError):
             return Silence.UNREACHABLE
 
-    async def start(self, ip: str, uid: str, request: ConversionRequest) -> ConversionStatus | None:
+    async def start(self, server: Peer, uid: str, request: ConversionRequest) -> ConversionStatus | None:
         """Give a shard of a conversion to a server, which may have it already.
 
         None if the server does not take it now. A request that it refuses for good comes back as a failure.
         """
         try:
-            async with self._session.put(
-                _url(ip, uid, request.shard.index),
-                data=contract.encode(request),
-                headers={"Content-Type": "application/json"},
-            ) as response:
+            target, body = _target(uid, request.shard.index), contract.encode(request).encode()
+            async with self._proven("PUT", server, contract.SERVER_PORT, target, body) as response:
                 content = await response.read()
         except (aiohttp.ClientError, TimeoutError):
             return None
         if response.status in (200, 202):
             return _decoded(content, ConversionStatus)
         if response.status not in (400, 409, 413, 422):
-            log.warning("server %s answered %s to a conversion", ip, response.status)
+            log.warning("server %s answered %s to a conversion", server.ip, response.status)
             return None
         problem = _decoded(content, _Problem) or _Problem()
         return ConversionStatus(
@@ -96,19 +104,28 @@ class Pods:
             retriable=response.status == 409,
         )
 
-    async def stop(self, ip: str, uid: str, shard: int) -> None:
+    async def stop(self, server: Peer, uid: str, shard: int) -> None:
         """Make a server stop and forget a shard of a conversion; raises ServerUnavailable."""
         try:
-            async with self._session.delete(_url(ip, uid, shard)) as response:
+            async with self._proven("DELETE", server, contract.SERVER_PORT, _target(uid, shard)) as response:
                 if response.status >= 400 and response.status != 404:
-                    raise ServerUnavailable(f"server {ip} answered {response.status} to DELETE")
+                    raise ServerUnavailable(f"server {server.ip} answered {response.status} to DELETE")
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise ServerUnavailable(f"server {ip} does not answer: {error!r}") from error
+            raise ServerUnavailable(f"server {server.ip} does not answer: {error!r}") from error
+
+    def _proven(
+        self, method: str, peer: Peer, port: int, target: str, body: bytes = b""
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        headers = {"Authorization": self._signer.authorization(peer.uid, method, target, body, time.time())}
+        if body:
+            headers["Content-Type"] = "application/json"
+        url = f"http://{_host(peer.ip)}:{port}{target}"
+        return self._session.request(method, url, data=body or None, headers=headers)
 
 
-def _url(ip: str, uid: str, shard: int) -> str:
+def _target(uid: str, shard: int) -> str:
     query = f"?{contract.SHARD_PARAMETER}={shard}" if shard else ""
-    return f"http://{_host(ip)}:{contract.SERVER_PORT}/v1/conversions/{uid}{query}"
+    return f"/v1/conversions/{uid}{query}"
 
 
 def _host(ip: str) -> str:

@@ -15,6 +15,7 @@ from rvc_operator.plan.voicemodel import plan_rejected_voice, plan_voice
 
 from .cache import Body, Key, Kind
 from .kube import ApiError, NotFound
+from .pods import Peer
 from .shell import NameTaken, Shell
 
 APPLIED_KINDS = {kind.kind: kind for kind in (Kind.DEPLOYMENT, Kind.SERVICE)}
@@ -66,7 +67,7 @@ async def _observe(shell: Shell, key: Key, body: Body) -> ObservedVoice:
         server_problem=await _server_problem(shell, servers),
         demands=demand.demands(conversions),
         revisions_in_use=demand.revisions_in_use(conversions),
-        progress=await shell.pods.progress(ip) if (ip := _trainer_ip(body, jobs, trainers)) else None,
+        progress=await shell.pods.progress(it) if (it := _running_trainer(body, jobs, trainers)) else None,
     )
 
 
@@ -80,12 +81,13 @@ def _component(pods: list[Pod], component: Component) -> tuple[Pod, ...]:
     return tuple(pod for pod in pods if pod.metadata.labels.get(COMPONENT_LABEL) == component)
 
 
-def _trainer_ip(body: Body, jobs: tuple[Job, ...], trainers: tuple[Pod, ...]) -> str:
-    """Address of the running trainer, empty for none."""
+def _running_trainer(body: Body, jobs: tuple[Job, ...], trainers: tuple[Pod, ...]) -> Peer | None:
     wanted = body.get("status", {}).get("training", {}).get("jobName")
     job = next((job for job in jobs if job.metadata.name == wanted and not job.finished), None)
     pod = newest_pod(job, trainers)
-    return pod.status.pod_ip if pod is not None and pod.status.phase == "Running" else ""
+    if pod is None or pod.status.phase != "Running" or not pod.status.pod_ip:
+        return None
+    return Peer(pod.status.pod_ip, pod.metadata.uid)
 
 
 async def _server_problem(shell: Shell, servers: tuple[Pod, ...]) -> str:
