@@ -51,8 +51,8 @@ test: setup ## everything: lint, unit tests, operator on a real API server, end 
 bench: setup ## print what is measured, with the command that measured it (ONLY=name for one)
 	@$(RUN) -m benchmarks $(if $(ONLY),--only $(ONLY))
 
-bench-quality: setup $(MEASURING) ## learn voices, measure how good they are (MINUTES=10 RATE="32000 40000" EPOCHS=20)
-	@PYTHONPATH=$(MEASURING) $(RUN) -m benchmarks.quality $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE)) $(if $(EPOCHS),--epochs $(EPOCHS))
+bench-quality: setup $(MEASURING) ## learn voices, measure how good they are (MINUTES=10 RATE="32000 40000" EPOCHS=20 SOURCES=folder)
+	@PYTHONPATH=$(MEASURING) $(RUN) -m benchmarks.quality $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE)) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(SOURCES),--sources $(SOURCES))
 
 $(MEASURING): requirements/measuring.txt | setup
 	@echo "installing speech measures into $@ (some 200 MB to download)"

@@ -30,9 +30,22 @@ ROOT = Path(__file__).resolve().parent.parent
 RVC = Path(sys.executable).parent / "rvc"
 TARGET = ROOT / "build" / "bench-quality.json"
 SENTENCES = (
-    *speech.SENTENCES,
-    "Please hold and your call will be answered in the order it was received.",
-    "It was a bright cold day in April, and the clocks were striking thirteen.",
+    "The baker opened his shop before the sun was up and swept the floor.",
+    "We spent the afternoon sorting old photographs into three wooden boxes.",
+    "A heavy fog rolled over the harbor, so the ferry waited for an hour.",
+    "My brother plays the cello every evening, but never on Sundays.",
+    "Could you bring me a glass of water and the newspaper from the kitchen?",
+    "The judge asked both drivers to describe the accident in their own words.",
+    "Fresh snow covered the garden, and the path to the gate had vanished.",
+    "He promised to call back as soon as the meeting was over.",
+    "Thousands of visitors come to the valley each spring to see the flowers.",
+    "The engine coughed twice, then started with a loud roar.",
+    "She keeps her grandmother's ring in a small box beside the bed.",
+    "Nothing is more pleasant than a quiet walk along the river.",
+    "The children built a castle of sand and watched the waves take it.",
+    "Our neighbors are painting their house yellow with green shutters.",
+    "It takes about forty minutes to reach the airport by bus.",
+    "The old clock in the hall has not worked since last winter.",
 )
 SPEAKERS = {"man": "rms", "woman": "slt"}
 """flite's voices; neither is the speaker to learn."""
@@ -114,9 +127,11 @@ def measured(system: str, source: str, evaluation: Run, training: Run | None) ->
 
 def bench(folder: Path, chosen: argparse.Namespace) -> list[Row]:
     """Train every voice and measure it."""
-    recordings, held_out, sources = folder / "recordings", folder / "held-out", folder / "sources"
+    recordings, held_out = folder / "recordings", folder / "held-out"
     speech.write_dataset(recordings, held_out, chosen.minutes)
-    write_sources(sources)
+    sources = chosen.sources or folder / "sources"
+    if chosen.sources is None:
+        write_sources(sources)
     rows = []
     for architecture, device, epochs in systems(chosen):
         for rate in chosen.rate:
@@ -124,7 +139,7 @@ def bench(folder: Path, chosen: argparse.Namespace) -> list[Row]:
             settings = ("--architecture", architecture, "--sample-rate", str(rate), "--epochs", str(epochs))
             machine = ("--device", device)
             training = run("train", str(recordings), str(voice), *settings, *machine, threads=chosen.threads)
-            for name in SPEAKERS:
+            for name in sorted(each.name for each in sources.iterdir() if each.is_dir()):
                 evaluation = run(
                     "evaluate", str(voice), str(sources / name), "--target", str(held_out),
                     "--automatic-transpose", *chosen.options, *machine, threads=chosen.threads,
@@ -195,6 +210,12 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=20, help="of Light (20)")
     parser.add_argument("--rvc2-epochs", type=int, default=100, help="of RVC2, where there is a GPU (100)")
     parser.add_argument("--threads", type=int, default=2, help="of the CPU (2)")
+    parser.add_argument(
+        "--sources",
+        type=Path,
+        help="a folder per speaker who is to be converted, with what is said in a .txt beside each recording "
+        "(a man and a woman of flite)",
+    )
     parser.add_argument("--folder", type=Path, help="keep recordings and voices here")
     parser.add_argument("options", nargs="*", help="after --: options of `rvc evaluate`")
     return parser.parse_args(arguments)

@@ -178,7 +178,7 @@ def report_on(
 
 def _warnings(recordings: Sequence[RecordingReport], kept: float, speakers: Sequence[str]) -> list[str]:
     warnings = []
-    if kept < RECOMMENDED_SECONDS:
+    if round(kept / 60) < RECOMMENDED_SECONDS / 60:  # ten minutes less a breath are ten minutes
         warnings.append(
             f"{kept / 60:.1f} minutes of speech are little; {RECOMMENDED_SECONDS / 60:.0f} are recommended"
         )

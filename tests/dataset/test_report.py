@@ -37,6 +37,7 @@ def warnings(*recordings: RecordingReport, speakers: tuple[str, ...] = ()) -> tu
 
 def test_good_recordings_bring_no_warning() -> None:
     assert warnings(GOOD) == ()
+    assert warnings(change(kept_seconds=598.0)) == ()
 
 
 @pytest.mark.parametrize(
