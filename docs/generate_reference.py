@@ -34,7 +34,7 @@ that breaks one with `Ready=False`, reason `InvalidSpec`. On older servers kubec
 with `--validate=false`.
 
 Not in this release, and refused with a message that says so: `deletionPolicy: Delete`, services of type
-LoadBalancer with `tokenSecretRef`, `parallelism` above 1.
+LoadBalancer with `tokenSecretRef`.
 
 Contents: [VoiceModel](#voicemodel), [Conversion](#conversion), [conditions](#conditions),
 [reasons](#reasons), [how attempts end](#how-attempts-end).

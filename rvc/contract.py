@@ -141,6 +141,12 @@ class AudibleLabel(StrEnum):
     START_AND_END = "StartAndEnd"
 
 
+LONGEST_PROMPT_SECONDS = 10
+"""Of a recording of the audible label."""
+LONGEST_LINK_SECONDS = 7 * 24 * 3600
+"""The longest life of a presigned link to an object."""
+
+
 class Device(StrEnum):
     """Where a trainer or server computes; `CUDA` is also how PPU cards present themselves."""
 
@@ -304,6 +310,10 @@ class ConversionOutput(_Json, frozen=True):
     prefix: str
     format: AudioFormat = AudioFormat.WAV
     audible_label: AudibleLabel = AudibleLabel.NONE
+    audible_label_prompt: str = ""
+    """URI of a recording of the audible label; empty for the rhythm of the standard."""
+    signed_links_seconds: Annotated[int, Meta(ge=0, le=LONGEST_LINK_SECONDS)] = 0
+    """How long the links in the list of results are good for; 0 for none."""
 
 
 MAX_SHARDS = 32

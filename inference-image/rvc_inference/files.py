@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import tempfile
 import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from msgspec.structs import replace
 
 from rvc.contract import ConversionRequest
 from rvc.errors import ArtifactCorrupt, InvalidAudio, ObjectNotFound, PermissionDenied
@@ -28,6 +31,8 @@ class Places:
     input_prefix: str
     outputs: Store
     output_prefix: str
+    prompt: Path | None = None
+    """A local file with the recording of the audible label, if there is one."""
 
 
 def convert_file(
@@ -61,7 +66,7 @@ def convert_file(
                 Path(folder),
                 stop=abandoned.is_set,
                 name=job.source.name,
-                provenance=_provenance(uid, request),
+                provenance=_provenance(uid, request, places.prompt),
             )
         except InvalidAudio as error:
             return failed(job, fingerprint, error.reason, str(error))
@@ -101,12 +106,20 @@ def succeeded(job: Job, fingerprint: str, published: ObjectInfo, seconds: float)
     )
 
 
-def _provenance(uid: str, request: ConversionRequest) -> Provenance:
+def linked(results: Iterable[FileResult], places: Places, seconds: int) -> Iterator[FileResult]:
+    """The outcomes, those with an output with a link to it that is good for so long from now."""
+    for result in results:
+        key = places.output_prefix + result.output
+        yield replace(result, link=places.outputs.presigned_url(key, seconds)) if result.output else result
+
+
+def _provenance(uid: str, request: ConversionRequest, prompt: Path | None) -> Provenance:
     conversion = request.conversion
     return Provenance(
         producer=request.content_producer,
         origin=f"{conversion.namespace}/{conversion.name}/{uid}",
         audible=request.output.audible_label,
+        prompt=prompt,
     )
 
 

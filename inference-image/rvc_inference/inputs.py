@@ -1,12 +1,17 @@
-"""What a conversion reads: its request checked, its input listed once."""
+"""What a conversion reads: its request checked, its input listed once, its prompt fetched once."""
 
 from __future__ import annotations
 
-from rvc.contract import ConversionRequest
-from rvc.errors import InvalidConfiguration, ObjectNotFound, RvcError
+from pathlib import Path
+
+from rvc.audio import open_audio
+from rvc.contract import LONGEST_PROMPT_SECONDS, ConversionRequest
+from rvc.errors import InvalidAudio, InvalidConfiguration, ObjectNotFound, RvcError
 from rvc.store import open_store
 from rvc_inference.pauses import Sleep
 from rvc_inference.plan import InputFile, is_audio, is_input
+
+LARGEST_PROMPT_BYTES = 16 << 20
 
 
 class InputInvalid(RvcError):
@@ -32,6 +37,11 @@ def check_request(request: ConversionRequest) -> None:
     for name, uri in (("input.prefix", request.input.prefix), ("output.prefix", request.output.prefix)):
         if uri and not uri.endswith("/"):
             raise InvalidConfiguration(f"{name} {uri} must end in /")
+    if request.output.signed_links_seconds and not request.output.prefix.startswith("oss://"):
+        raise InvalidConfiguration(
+            f"output.signedLinks needs an output.prefix on oss://; there are no links to "
+            f"{request.output.prefix}"
+        )
 
 
 def input_prefix(request: ConversionRequest) -> str:
@@ -59,6 +69,39 @@ def list_inputs(request: ConversionRequest, sleep: Sleep) -> list[InputFile]:
             "apply the Conversion again"
         )
     return sorted(found, key=lambda source: source.name)
+
+
+def fetched_prompt(request: ConversionRequest, sleep: Sleep) -> bytes:
+    """The recording of the audible label; raises `InvalidConfiguration` when there is none."""
+    uri = request.output.audible_label_prompt
+    try:
+        store, key = open_store(uri, request.voice.store, sleep=sleep)
+        found = store.stat(key)
+        if found is not None and found.size <= LARGEST_PROMPT_BYTES:
+            return store.read_bytes(key)
+    except ObjectNotFound as error:
+        raise _wrong_prompt(uri, str(error)) from error
+    raise _wrong_prompt(uri, "it is not there" if found is None else f"it has {found.size} bytes")
+
+
+def check_prompt(path: Path, uri: str) -> None:
+    """Raise `InvalidConfiguration` unless the local copy of a prompt is a recording, and short enough."""
+    try:
+        with open_audio(path, name=uri) as reader:
+            left = LONGEST_PROMPT_SECONDS * reader.sample_rate_hertz
+            for block in reader.blocks():
+                left -= len(block)
+                if left < 0:
+                    raise _wrong_prompt(uri, "it is longer")
+    except InvalidAudio as error:
+        raise _wrong_prompt(uri, str(error)) from error
+
+
+def _wrong_prompt(uri: str, why: str) -> InvalidConfiguration:
+    return InvalidConfiguration(
+        f"output.audibleLabelPrompt {uri} must be a recording of at most {LONGEST_PROMPT_SECONDS} s and "
+        f"{LARGEST_PROMPT_BYTES >> 20} MiB ({why}); apply another Conversion with such a one, or without"
+    )
 
 
 def _named_input(request: ConversionRequest, sleep: Sleep) -> InputFile:

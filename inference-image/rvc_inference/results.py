@@ -14,9 +14,10 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from enum import StrEnum
+from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -55,6 +56,8 @@ class FileResult(Struct, frozen=True, rename="camel", forbid_unknown_fields=True
     """Length of the converted audio."""
     reason: str = ""
     message: str = ""
+    link: str = ""
+    """For listening, where it was asked for; good for some days, and for whoever has it."""
 
 
 class Begun(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -76,11 +79,11 @@ class Summary(Struct, frozen=True, rename="camel"):
     results: str = "results.jsonl"
 
 
-def fingerprint(request: ConversionRequest) -> str:
+def fingerprint(request: ConversionRequest, prompt_digest: str = "") -> str:
     """Digest of all that decides how an output sounds and what its labels say, beside its input."""
     output = request.output
     sound = [request.voice.manifest_digest, request.parameters, output.format, output.audible_label]
-    decisive = [*sound, request.content_producer]
+    decisive = [*sound, request.content_producer, *filter(None, [prompt_digest])]
     return "sha256:" + hashlib.sha256(msgspec.json.encode(decisive)).hexdigest()
 
 
@@ -109,6 +112,14 @@ class ResultsFolder:
             self._store.write_bytes(key, _lines(listing), overwrite=False)
         return self._read(key, InputFile)
 
+    def kept_prompt(self, suffix: str, fetch: Callable[[], bytes], path: Path) -> None:
+        """Bring the recording of the audible label to `path`: for all shards the one noted first."""
+        key = f"{self._prefix}prompt{suffix}"
+        if self._store.stat(key) is None:
+            with suppress(ObjectExists):
+                self._store.write_bytes(key, fetch(), overwrite=False)
+        self._store.download(key, path)
+
     def frozen_inputs(self) -> list[InputFile]:
         """What was noted to do; empty if nothing was."""
         return self._read(self._prefix + "inputs.jsonl", InputFile)
@@ -129,7 +140,7 @@ class ResultsFolder:
                 event(log, "results of another conversion left out", level=logging.WARNING, detail=str(error))
                 continue
             results |= {
-                line.source.name: line
+                line.source.name: msgspec.structs.replace(line, link="")
                 for line in lines
                 if line.outcome is Outcome.SUCCEEDED and line.fingerprint == fingerprint
             }

@@ -8,14 +8,16 @@ done.
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -29,8 +31,8 @@ from rvc.contract import (
 from rvc.errors import AcceleratorError, PermissionDenied, RvcError, StoreUnavailable, Terminated
 from rvc.pod import event
 from rvc.store import open_store
-from rvc_inference.files import Places, convert_file, failed, skipped
-from rvc_inference.inputs import check_request, input_prefix, list_inputs
+from rvc_inference.files import Places, convert_file, failed, linked, skipped
+from rvc_inference.inputs import check_prompt, check_request, fetched_prompt, input_prefix, list_inputs
 from rvc_inference.pauses import Pauses
 from rvc_inference.plan import InputFile, Job, plan_jobs, refuse_overwriting, share
 from rvc_inference.results import Begun, FileResult, Ledger, ResultsFolder, Summary, fingerprint
@@ -115,6 +117,10 @@ class Conversion:
 
     def steps(self) -> Generator[None]:
         """Do the work, pausing after each file; raises what ends the conversion as a whole."""
+        with tempfile.TemporaryDirectory(dir=self._scratch, prefix="conversion-") as folder:
+            yield from self._steps(Path(folder))
+
+    def _steps(self, folder: Path) -> Generator[None]:
         self.status = ConversionStatus(state=ConversionState.RUNNING)
 
         # 1. What there is to do is noted once; objects added later do not join.
@@ -124,6 +130,8 @@ class Conversion:
         self._records = records
         places.outputs.sweep(places.output_prefix, older_than=time.time() - SWEPT_AFTER_SECONDS)
         plan = self._planned(records)
+        if self.request.output.audible_label_prompt:
+            places = self._with_prompt(places, records, folder)
 
         # 2. Every file gets an outcome; what an earlier run or another conversion did in the same way, stays.
         closed = records.closed(self._fingerprint) if shard.count > 1 else None
@@ -134,7 +142,7 @@ class Conversion:
             ledger = Ledger.of(records, plan.total, closed)
 
         # 3. The summary comes last, as the sign that everything else is there.
-        self._sum_up(records, ledger)
+        self._sum_up(records, ledger, places)
         self._show(ledger, ConversionState.FINISHED, self.request.output.prefix + records.summary_name)
 
     def fail(self, error: Exception) -> None:
@@ -176,14 +184,28 @@ class Conversion:
         ledger.record()
         return ledger
 
-    def _sum_up(self, records: ResultsFolder, ledger: Ledger) -> None:
+    def _with_prompt(self, places: Places, records: ResultsFolder, folder: Path) -> Places:
+        """Have the user's own notice at hand, and have it count as part of what the outputs are."""
+        uri = self.request.output.audible_label_prompt
+        suffix = PurePosixPath(uri).suffix
+        prompt = folder / f"prompt{suffix}"
+        records.kept_prompt(suffix, lambda: fetched_prompt(self.request, self._pauses.sleep), prompt)
+        check_prompt(prompt, uri)
+        self._fingerprint = fingerprint(self.request, hashlib.sha256(prompt.read_bytes()).hexdigest())
+        return replace(places, prompt=prompt)
+
+    def _sum_up(self, records: ResultsFolder, ledger: Ledger, places: Places) -> None:
         """Write the summary; of several shards, the one that sees all closed writes it for all."""
+        links = self.request.output.signed_links_seconds
         if self.request.shard.count > 1:
             everything = records.closed_shards(self._fingerprint)
             if everything is None:
                 return
             records = records.of_all_shards()
             ledger = Ledger.of(records, ledger.counts.total, everything)
+        if links:
+            records.write_results(linked(ledger.results, places, links))
+        elif self.request.shard.count > 1:
             ledger.record()
         request = msgspec.structs.replace(self.request, shard=WHOLE)
         records.write_summary(Summary(request, ledger.counts, ledger.audio_seconds, ledger.failures()))

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from rvc.errors import ObjectExists, PermissionDenied, StoreUnavailable
+from rvc.errors import InvalidConfiguration, ObjectExists, PermissionDenied, StoreUnavailable
 from rvc.store.failures import store_errors
 from rvc.store.interface import ObjectInfo
 from rvc.store.keys import TEMPORARY_PREFIX, check_key, check_prefix
@@ -103,6 +103,13 @@ class FolderStore:
         check_key(key)
         with store_errors(self._uri + key), suppress(FileNotFoundError, NotADirectoryError):
             self._path(key).unlink()
+
+    def presigned_url(self, key: str, seconds: int) -> str:
+        """Raise `InvalidConfiguration`: nobody answers for a folder."""
+        raise InvalidConfiguration(
+            f"{self._uri}{key} lies on a volume, of which there are no links; use an output.prefix on "
+            "oss://, or no output.signedLinks"
+        )
 
     def sweep(self, prefix: str, older_than: float) -> int:
         """Remove unfinished files below a prefix, last written before `older_than` (Unix time); how many."""

@@ -55,6 +55,10 @@ class Store(Protocol):
     def delete(self, key: str) -> None:
         """Remove an object; no error if it does not exist."""
 
+    def presigned_url(self, key: str, seconds: int) -> str:
+        """A link with which anybody may read an object for so long; raises `InvalidConfiguration` where there
+        is no such thing."""
+
     def sweep(self, prefix: str, older_than: float) -> int:
         """Remove what killed uploads left below a prefix, last written before `older_than` (Unix time); how
         many."""

@@ -77,6 +77,10 @@ VALID = {
         input={"object": "pvc://voices/a/b/hello.wav"}, output={"prefix": "pvc://voices/a/"}
     ),
     "dots in names": conversion(input={"object": "pvc://voices/.hidden/..hello/a...wav"}),
+    "links": conversion(output={"prefix": "oss://bucket/out/", "signedLinks": {}}),
+    "a notice of one's own": conversion(
+        output={"prefix": "pvc://v/out/", "audibleLabel": "Start", "audibleLabelPrompt": "pvc://v/notice.mp3"}
+    ),
     "resampled": conversion(parameters={"resampleHertz": 8000}),
 }
 
@@ -166,6 +170,20 @@ INVALID = {
     "output beside the source": (
         conversion(output={"prefix": "pvc://voices/inbox/"}),
         "spec.output.prefix: output.prefix must not be the folder of input.object",
+    ),
+    "links to a volume": (
+        conversion(output={"prefix": "pvc://v/out/", "signedLinks": {"expirySeconds": 60}}),
+        "spec.output.signedLinks: signedLinks needs a prefix on oss://",
+    ),
+    "a notice that is not heard": (
+        conversion(output={"prefix": "pvc://v/out/", "audibleLabelPrompt": "pvc://v/notice.wav"}),
+        "spec.output.audibleLabelPrompt: audibleLabelPrompt needs audibleLabel",
+    ),
+    "a notice that is a folder": (
+        conversion(
+            output={"prefix": "pvc://v/out/", "audibleLabel": "Start", "audibleLabelPrompt": "pvc://v/in/"}
+        ),
+        "spec.output.audibleLabelPrompt: audibleLabelPrompt must name one file",
     ),
     "inaudible rate": (
         conversion(parameters={"resampleHertz": 1}),

@@ -54,9 +54,7 @@ def test_the_outputs_of_a_conversion_are_labelled(
         deployment=factory.deployment(REVISION, 1),
         servers=(factory.server("a", REVISION),),
     )
-    given = plan_conversion(observed, CONFIG, factory.NOW)
-    assert given.start is not None
-    request = given.start[1]
+    [(_, request)] = plan_conversion(observed, CONFIG, factory.NOW).start
     with serving(lambda *asked: converter, tmp_path / "scratch") as server:
         server.put("u1", request)
         status = server.ended("u1")
@@ -103,7 +101,8 @@ def test_what_is_not_said_of_the_producer_is_left_out_of_the_request() -> None:
         deployment=factory.deployment(REVISION, 1),
         servers=(factory.server("a", REVISION),),
     )
-    given = plan_conversion(observed, factory.CONFIG, factory.NOW)
-    assert given.start is not None
-    assert given.start[1].conversion == ObjectKey("test", "hello")
-    assert "contentProducer" not in msgspec.to_builtins(given.start[1])
+    [(_, wanted)] = plan_conversion(observed, factory.CONFIG, factory.NOW).start
+    assert wanted.conversion == ObjectKey("test", "hello")
+    told = msgspec.to_builtins(wanted)
+    assert set(told) <= {"conversion", "voice", "input", "output", "parameters"}
+    assert set(told["output"]) == {"prefix"}

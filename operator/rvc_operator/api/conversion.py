@@ -13,7 +13,14 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta, field
 
-from rvc.contract import MAX_REPORTED_FAILURES, MAX_SHARDS, AudibleLabel, AudioFormat, PitchMethod
+from rvc.contract import (
+    LONGEST_LINK_SECONDS,
+    MAX_REPORTED_FAILURES,
+    MAX_SHARDS,
+    AudibleLabel,
+    AudioFormat,
+    PitchMethod,
+)
 
 from .common import (
     ApiStruct,
@@ -65,6 +72,14 @@ class Input(SpecStruct, frozen=True):
         return (self.object is None) != (self.prefix is None)
 
 
+class SignedLinks(SpecStruct, frozen=True):
+    """Links for listening, with which whoever has one reads the file without credentials."""
+
+    expiry_seconds: Annotated[int, Meta(ge=60, le=LONGEST_LINK_SECONDS)] = 86400
+    """How long they are good for after the end of the Conversion, 7 days at most. Links that were signed with
+    keys that expire (RRSA) end with these."""
+
+
 class Output(SpecStruct, frozen=True):
     """Where the converted files go, and in which form."""
 
@@ -74,11 +89,28 @@ class Output(SpecStruct, frozen=True):
     format: AudioFormat = AudioFormat.WAV
     """File format: WAV and FLAC keep every sample, MP3 and OGG are small."""
     audible_label: AudibleLabel = AudibleLabel.NONE
-    """Where the Morse rhythm of the letters AI (short long, short short) tells listeners that the voice is
-    synthetic: None, Start or StartAndEnd; the file is longer by it. The inaudible label AIGC in the file's
-    metadata is always written."""
+    """Where the Morse rhythm of the letters AI (short long, short short), or audibleLabelPrompt, tells
+    listeners that the voice is synthetic: None, Start or StartAndEnd; the file is longer by it. The inaudible
+    label AIGC in the file's metadata is always written."""
+    audible_label_prompt: Uri | None = None
+    """A recording of your own, of 10 s at most, that is heard instead of the Morse rhythm, e.g.
+    oss://bucket/inbox/notice.wav. It is read once, where the voice's servers may read."""
+    signed_links: SignedLinks | None = None
+    """Adds a link to each converted file to the list of results, results.jsonl beside status.resultsUri; left
+    out, there are none. Only on oss://."""
 
     names_a_folder = folder("prefix")
+    names_a_prompt = file("audibleLabelPrompt")
+
+    @rule("!has(self.audibleLabelPrompt) || self.audibleLabel != 'None'", field="audibleLabelPrompt")
+    def prompt_is_heard(self) -> bool:
+        """audibleLabelPrompt needs audibleLabel to be Start or StartAndEnd"""
+        return self.audible_label_prompt is None or self.audible_label is not AudibleLabel.NONE
+
+    @rule("!has(self.signedLinks) || self.prefix.startsWith('oss://')", field="signedLinks")
+    def links_lead_somewhere(self) -> bool:
+        """signedLinks needs a prefix on oss://; there are no links to files on a volume"""
+        return self.signed_links is None or self.prefix.startswith("oss://")
 
 
 class Parameters(SpecStruct, frozen=True):

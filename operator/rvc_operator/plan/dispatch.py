@@ -45,6 +45,8 @@ def conversion_request(
             prefix=spec.output.prefix,
             format=spec.output.format,
             audible_label=spec.output.audible_label,
+            audible_label_prompt=spec.output.audible_label_prompt or "",
+            signed_links_seconds=spec.output.signed_links.expiry_seconds if spec.output.signed_links else 0,
         ),
         parameters=msgspec.convert(wanted, contract.ConversionParameters, from_attributes=True),
         content_producer=content_producer,
@@ -55,7 +57,8 @@ def conversion_request(
 def unreachable_claim(conversion: Conversion, voice: VoiceModel) -> str | None:
     """Why the voice's servers cannot reach input or output; None when they can."""
     spec = conversion.spec
-    uris = (spec.input.object or spec.input.prefix or "", spec.output.prefix)
+    uris = [spec.input.object or spec.input.prefix or "", spec.output.prefix]
+    uris += [spec.output.audible_label_prompt] if spec.output.audible_label_prompt else []
     mounted = claim_of(voice.spec.storage.uri)
     missing = [claim for claim in claims_of(uris) if claim != mounted]
     if not missing:

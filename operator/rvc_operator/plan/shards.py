@@ -101,7 +101,9 @@ def given_out(
 
 
 def _request(case: Case, status: ConversionStatus, index: int, pod: Pod) -> contract.ConversionRequest | None:
-    shard = contract.Shard(index, len(status.shards))
+    # What is not split is said as ever, so that servers of the release before understand it.
+    count = len(status.shards)
+    shard = contract.Shard(index, count) if count > 1 else contract.WHOLE
     return conversion_request(case.conversion, pod, case.config.content_producer, shard)
 
 

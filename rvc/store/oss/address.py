@@ -23,6 +23,7 @@ REGION_VARIABLE = "OSS_REGION"
 _IN_A_POD_VARIABLE = "KUBERNETES_SERVICE_HOST"
 _REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _REGION_IN_HOST = re.compile(r"(?:.*\.)?oss-(?P<region>[a-z0-9-]+?)(?:-internal)?\.aliyuncs\.com")
+_INTERNAL = re.compile(r"-internal\.aliyuncs\.com$")
 _ADDRESS = re.compile(r"(\d{1,3}\.){3}\d{1,3}|localhost")
 
 
@@ -35,6 +36,11 @@ class Address:
     region: str
     is_custom_domain: bool
     is_path_style: bool
+
+    @property
+    def public_endpoint(self) -> str:
+        """The endpoint for links, which people open elsewhere."""
+        return _INTERNAL.sub(".aliyuncs.com", self.endpoint)
 
 
 def address_of(bucket: str, settings: StoreSettings, environment: Mapping[str, str]) -> Address:

@@ -48,17 +48,8 @@ class Client:
         self._policy = policy
         self._waiting = waiting
         self._signer = _Signer(credentials)
-        self._bucket = oss2.Bucket(
-            self._signer,
-            address.endpoint,
-            bucket,
-            is_cname=address.is_custom_domain,
-            is_path_style=address.is_path_style,
-            region=address.region,
-            session=oss2.Session(pool_size=CONNECTIONS),
-            connect_timeout=(CONNECT_SECONDS, READ_SECONDS),
-            enable_crc=False,  # We check ourselves, see `crc64`.
-        )
+        self._bucket = _bucket(bucket, address, address.endpoint, self._signer)
+        self._public = _bucket(bucket, address, address.public_endpoint, self._signer)
 
     def patience(self) -> Patience:
         """For what is repeated as a whole, a download that was overtaken by a new version."""
@@ -101,13 +92,27 @@ class Client:
 
     def presigned_url(self, key: str, seconds: int) -> str:
         """A link with which anybody may read the object for so long."""
-        return str(self._bucket.sign_url("GET", key, seconds, slash_safe=True))
+        return str(self._public.sign_url("GET", key, seconds, slash_safe=True))
 
     def _has_other_keys(self) -> bool:
         try:
             return self._credentials.renew(self._signer.last_used())
         except StoreUnavailable:
             return True  # The next request meets the same and waits.
+
+
+def _bucket(name: str, address: Address, endpoint: str, signer: _Signer) -> Any:
+    return oss2.Bucket(
+        signer,
+        endpoint,
+        name,
+        is_cname=address.is_custom_domain,
+        is_path_style=address.is_path_style,
+        region=address.region,
+        session=oss2.Session(pool_size=CONNECTIONS),
+        connect_timeout=(CONNECT_SECONDS, READ_SECONDS),
+        enable_crc=False,  # We check ourselves, see `crc64`.
+    )
 
 
 class _Signer(oss2.ProviderAuthV4):  # type: ignore[misc]

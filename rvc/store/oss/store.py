@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rvc.contract import StoreSettings
+from rvc.contract import LONGEST_LINK_SECONDS, StoreSettings
 from rvc.errors import InvalidConfiguration, ObjectNotFound, PermissionDenied
 from rvc.pod import event
 from rvc.store.interface import ObjectInfo
@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 
 PAGE = 1000
 """Objects in one answer to a listing, the most that OSS gives."""
-LONGEST_LINK_SECONDS = 7 * 24 * 3600
 _BUCKET = re.compile(r"[a-z0-9][-a-z0-9]{1,61}[a-z0-9]")
 
 
@@ -147,7 +146,8 @@ class OssStore:
     def presigned_url(self, key: str, seconds: int) -> str:
         """A link with which anybody may read an object for `seconds` (at most 7 days).
 
-        Keys of a role's session end it earlier, with the session.
+        It leads to the public endpoint, also where we use the one inside the region. Keys of a role's session
+        end it earlier, with the session.
         """
         check_key(key)
         return self._client.presigned_url(key, min(seconds, LONGEST_LINK_SECONDS))
