@@ -76,6 +76,18 @@ def test_parameters_reach_the_server() -> None:
     assert request.output.format == "FLAC"
 
 
+def test_links_and_a_prompt_reach_the_server() -> None:
+    output = {
+        "prefix": "oss://bucket/out/",
+        "audibleLabel": "Start",
+        "audibleLabelPrompt": "oss://bucket/inbox/notice.wav",
+        "signedLinks": {"expirySeconds": 600},
+    }
+    [(_, request)] = plan(factory.conversion(conversion_spec(output=output))).start
+    assert request.output.audible_label_prompt == "oss://bucket/inbox/notice.wav"
+    assert request.output.signed_links_seconds == 600
+
+
 @pytest.mark.parametrize(
     ("voice", "age", "expected"),
     [
@@ -235,7 +247,18 @@ def test_time_to_live_begins_at_the_end() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"input": {"object": "pvc://other/a.wav"}}, {"output": {"prefix": "pvc://other/"}}]
+    "changes",
+    [
+        {"input": {"object": "pvc://other/a.wav"}},
+        {"output": {"prefix": "pvc://other/"}},
+        {
+            "output": {
+                "prefix": "pvc://voices/out/",
+                "audibleLabel": "Start",
+                "audibleLabelPrompt": "pvc://other/notice.wav",
+            }
+        },
+    ],
 )
 def test_claims_that_servers_do_not_mount_are_refused(changes: Body) -> None:
     refused = plan(factory.conversion(conversion_spec(**changes)))

@@ -55,7 +55,7 @@ def conversion_request(
 
 
 def unreachable_claim(conversion: Conversion, voice: VoiceModel) -> str | None:
-    """Why the voice's servers cannot reach input or output; None when they can."""
+    """Why the voice's servers cannot reach input, output or prompt; None when they can."""
     spec = conversion.spec
     uris = [spec.input.object or spec.input.prefix or "", spec.output.prefix]
     uris += [spec.output.audible_label_prompt] if spec.output.audible_label_prompt else []
