@@ -33,6 +33,11 @@ OSS_SECRET_FOLDER = "/mnt/oss-secret"
 OSS_SECRET_FOLDER_VARIABLE = "RVC_OSS_SECRET_FOLDER"
 """Environment variable with the folder where a Secret is mounted: files akId and akSecret, as Alibaba's CSI
 names them, and securityToken for keys that expire."""
+TOKEN_FOLDER = "/mnt/token"
+"""Where the Secret of `spec.serving.tokenSecretRef` is mounted in servers; its key is the file `token`."""
+TOKEN_FILE_VARIABLE = "RVC_TOKEN_FILE"
+"""Environment variable with the file of the token that direct conversions must carry; without it there are
+none."""
 BASE_MODELS_FOLDER_VARIABLE = "RVC_BASE_MODELS"
 """Folder of base models (content encoders, pitch networks); the images set it to the one they contain."""
 TERMINATION_MESSAGE_PATH = "/dev/termination-log"

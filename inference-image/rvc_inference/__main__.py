@@ -16,7 +16,14 @@ from pathlib import Path
 
 import msgspec
 
-from rvc.contract import SERVED_VOICE_VARIABLE, SERVER_PORT, VoiceReference
+from rvc.contract import (
+    CONTENT_PRODUCER_VARIABLE,
+    DEFAULT_CONTENT_PRODUCER,
+    SERVED_VOICE_VARIABLE,
+    SERVER_PORT,
+    TOKEN_FILE_VARIABLE,
+    VoiceReference,
+)
 from rvc.errors import InvalidConfiguration
 from rvc.pod import PORT_VARIABLE, event, limit_threads, log_as_json
 from rvc.proof import Guard
@@ -37,6 +44,10 @@ class Configuration:
     """
     port: int
     """Port of the API on all addresses of the pod."""
+    token: Path | None
+    """File with the token of those who convert directly; None: nobody does."""
+    producer: str
+    """Who answers for what is converted directly, as its labels say."""
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Configuration:
@@ -49,7 +60,13 @@ class Configuration:
                 f"{SERVED_VOICE_VARIABLE} is no voice reference of this version: {error}; operator and "
                 "server image must be of the same release"
             ) from error
-        return cls(served, int(environment.get(PORT_VARIABLE, SERVER_PORT)))
+        token = environment.get(TOKEN_FILE_VARIABLE)
+        return cls(
+            served,
+            int(environment.get(PORT_VARIABLE, SERVER_PORT)),
+            Path(token) if token else None,
+            environment.get(CONTENT_PRODUCER_VARIABLE) or DEFAULT_CONTENT_PRODUCER,
+        )
 
 
 def serve(configuration: Configuration, guard: Guard, scratch: Path) -> None:
@@ -57,9 +74,11 @@ def serve(configuration: Configuration, guard: Guard, scratch: Path) -> None:
     import uvicorn
 
     from rvc_inference.app import create_app
+    from rvc_inference.direct import DirectConversions, Speaker
     from rvc_inference.loader import load_voice
     from rvc_inference.metrics import registry
     from rvc_inference.readiness import ServedVoice
+    from rvc_inference.tokens import UserToken
     from rvc_inference.voices import Voices
     from rvc_inference.worker import Worker
 
@@ -67,8 +86,13 @@ def serve(configuration: Configuration, guard: Guard, scratch: Path) -> None:
     served = ServedVoice(voices, configuration.served)
     (scratch / "files").mkdir()
     worker = Worker(voices, scratch / "files")
+    direct = None
+    if configuration.served is not None:
+        speaker = Speaker(voices, configuration.served, configuration.producer)
+        direct = DirectConversions(worker, speaker, scratch / "files")
+    token = UserToken(configuration.token, guard.refused)
     config = uvicorn.Config(
-        create_app(worker, served, registry(worker, voices, served, guard), guard),
+        create_app(worker, served, registry(worker, voices, served, guard), guard, token, direct),
         host="0.0.0.0",
         port=configuration.port,
         log_config=None,

@@ -1,7 +1,7 @@
 """The HTTP API: a conversion is put, looked at and deleted under the uid of its Kubernetes object.
 
-Handlers only touch the register, so an answer never waits for audio. Every error has the body
-`{"reason", "message"}`. Conversions are the operator's alone: without its proof not even a body is read.
+Handlers only touch the register, so their answers never wait for audio. Conversions are the operator's alone:
+without its proof not even a body is read. `/v1/convert`, for people and programs, is in `direct.py`.
 """
 
 from __future__ import annotations
@@ -21,39 +21,24 @@ from starlette.exceptions import HTTPException
 
 from rvc.contract import SHARD_PARAMETER, ConversionRequest, ConversionStatus, encode
 from rvc.errors import RvcError
-from rvc.proof import SCHEME, Guard, ProofRefused
+from rvc.proof import Guard
+from rvc_inference.answers import (
+    ConversionUnknown,
+    NotReady,
+    RequestInvalid,
+    RequestTooLarge,
+    answer_error,
+    answer_http_exception,
+    problem,
+)
+from rvc_inference.direct import DirectConversions, DirectSettings
+from rvc_inference.openapi import CONVERSION_BODY, DIRECT_OPERATION, description
 from rvc_inference.readiness import ServedVoice
-from rvc_inference.worker import Conflict, ShuttingDown, Worker
+from rvc_inference.tokens import UserToken
+from rvc_inference.worker import Worker
 
 REQUEST_LIMIT_BYTES = 64 * 1024
 
-
-class RequestInvalid(RvcError):
-    """The request is none of this API."""
-
-    reason = "RequestInvalid"
-
-
-class RequestTooLarge(RvcError):
-    """The body is longer than any conversion needs."""
-
-    reason = "RequestTooLarge"
-
-
-class ConversionUnknown(RvcError):
-    """No conversion has that uid here."""
-
-    reason = "ConversionUnknown"
-
-
-STATUSES: dict[type[RvcError], HTTPStatus] = {
-    ProofRefused: HTTPStatus.UNAUTHORIZED,
-    RequestInvalid: HTTPStatus.BAD_REQUEST,
-    RequestTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    ConversionUnknown: HTTPStatus.NOT_FOUND,
-    Conflict: HTTPStatus.CONFLICT,
-    ShuttingDown: HTTPStatus.SERVICE_UNAVAILABLE,
-}
 
 UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,127}")
 INDEX = re.compile(r"[0-9]{1,3}", re.ASCII)
@@ -77,7 +62,14 @@ Uid = Annotated[str, Depends(checked_uid)]
 Index = Annotated[int, Depends(checked_index)]
 
 
-def create_app(worker: Worker, served: ServedVoice, registry: CollectorRegistry, guard: Guard) -> FastAPI:
+def create_app(
+    worker: Worker,
+    served: ServedVoice,
+    registry: CollectorRegistry,
+    guard: Guard,
+    token: UserToken,
+    direct: DirectConversions | None,
+) -> FastAPI:
     """The server; its threads start and stop with it."""
 
     @asynccontextmanager
@@ -88,9 +80,11 @@ def create_app(worker: Worker, served: ServedVoice, registry: CollectorRegistry,
         served.stop()
         await asyncio.to_thread(worker.close)
 
-    app = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(lifespan=lifespan, openapi_url="/openapi.json", docs_url=None, redoc_url=None)
     app.include_router(conversion_routes(worker, guard))
+    app.include_router(direct_routes(served, token, direct))
     app.include_router(operation_routes(worker, served, registry))
+    app.openapi = lambda: description(app.routes)  # type: ignore[method-assign]
     app.add_exception_handler(RvcError, answer_error)
     app.add_exception_handler(HTTPException, answer_http_exception)
     return app
@@ -106,7 +100,7 @@ def conversion_routes(worker: Worker, guard: Guard) -> APIRouter:
 
     router = APIRouter(prefix="/v1/conversions", dependencies=[Depends(proven)])
 
-    @router.put("/{uid}")
+    @router.put("/{uid}", openapi_extra=CONVERSION_BODY)
     async def put(uid: Uid, shard: Index, request: Request) -> Response:
         body = await read_body(request)
         guard.check_body(request.state.claims, body)
@@ -128,6 +122,25 @@ def conversion_routes(worker: Worker, guard: Guard) -> APIRouter:
         if not worker.delete(uid, shard):
             raise ConversionUnknown(f"shard {shard} of conversion {uid} is not on this server")
         return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    return router
+
+
+def direct_routes(served: ServedVoice, token: UserToken, direct: DirectConversions | None) -> APIRouter:
+    """`/v1/convert`, for whoever has the voice's token."""
+    router = APIRouter()
+
+    @router.post("/v1/convert", openapi_extra=DIRECT_OPERATION)
+    async def convert(request: Request) -> Response:
+        token.check(request.headers.get("authorization"))
+        settings = read_settings(request)
+        readiness = served.readiness
+        if readiness.reason or direct is None:
+            raise NotReady(
+                readiness.message or "this server was started without a voice",
+                reason=readiness.reason or "NoVoice",
+            )
+        return await direct.answer(request, settings)
 
     return router
 
@@ -185,28 +198,20 @@ def conversion_request(body: bytes) -> ConversionRequest:
         ) from error
 
 
+def read_settings(request: Request) -> DirectSettings:
+    """The query of a direct conversion; raises `RequestInvalid`."""
+    if request.headers.get("content-type", "").startswith("multipart/"):
+        raise RequestInvalid("the body is the recording itself, not a form: curl --data-binary @FILE")
+    given = request.query_params.multi_items()
+    query = dict(given)
+    if len(query) < len(given):
+        raise RequestInvalid("a parameter is there twice")
+    try:
+        return msgspec.convert(query, DirectSettings, strict=False)
+    except msgspec.ValidationError as error:
+        raise RequestInvalid(f"the query is not one of a conversion: {error}") from error
+
+
 def answer(status: ConversionStatus, code: HTTPStatus) -> Response:
     """The status of a conversion as a response."""
     return Response(encode(status), status_code=code, media_type="application/json")
-
-
-def problem(code: HTTPStatus, reason: str, message: str) -> Response:
-    """An error as a response."""
-    body = msgspec.json.encode({"reason": reason, "message": message})
-    return Response(body, status_code=code, media_type="application/json")
-
-
-async def answer_error(_: Request, error: Exception) -> Response:
-    """Response for one of our errors."""
-    assert isinstance(error, RvcError), "registered for RvcError"
-    response = problem(STATUSES[type(error)], error.reason, str(error))
-    if isinstance(error, ProofRefused):
-        response.headers["WWW-Authenticate"] = SCHEME
-    return response
-
-
-async def answer_http_exception(_: Request, error: Exception) -> Response:
-    """Response for what the framework refuses: unknown paths, methods."""
-    assert isinstance(error, HTTPException), "registered for HTTPException"
-    code = HTTPStatus(error.status_code)
-    return problem(code, "".join(code.phrase.title().split()), error.detail)

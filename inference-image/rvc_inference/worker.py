@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from rvc.contract import ConversionRequest, ConversionState, ConversionStatus
 from rvc.errors import AcceleratorError, RvcError, Terminated
@@ -40,6 +41,31 @@ class ShuttingDown(RvcError):
     reason = "ShuttingDown"
 
 
+class Work(Protocol):
+    """What gets turns at the thread."""
+
+    @property
+    def uid(self) -> str:
+        """Name for the log."""
+
+    @property
+    def status(self) -> ConversionStatus:
+        """How far it is."""
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether no further turn is to be taken."""
+
+    def abandon(self) -> None:
+        """Ask for an end soon."""
+
+    def fail(self, error: Exception) -> None:
+        """Note what ended it."""
+
+    def steps(self) -> Generator[None]:
+        """Do the work, pausing after each turn."""
+
+
 class Worker:
     """Register of conversions, by uid and index of the shard, and the thread that converts."""
 
@@ -47,8 +73,9 @@ class Worker:
         self._voices = voices
         self._scratch = scratch
         self._register: dict[tuple[str, int], Conversion] = {}
-        self._turns: deque[tuple[Conversion, Generator[None]]] = deque()
+        self._turns: deque[tuple[Work, Generator[None]]] = deque()
         self._changed = threading.Condition()
+        self._under_way: Work | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="converter", daemon=True)
         self.defect = ""
@@ -67,8 +94,9 @@ class Worker:
             self._closing = True
             conversions = list(self._register.values())
             self._changed.notify()
-        for conversion in conversions:
-            conversion.abandon()
+            waiting = [work for work, _ in self._turns]
+        for work in {*conversions, *waiting, *filter(None, [self._under_way])}:
+            work.abandon()
         for conversion in conversions:
             with suppress(RvcError):
                 conversion.spare()
@@ -96,6 +124,14 @@ class Worker:
             self._turns.append((conversion, conversion.steps()))
             self._changed.notify()
             return conversion.status, True
+
+    def take(self, work: Work) -> None:
+        """Give `work` its turns among the conversions; raises `ShuttingDown`."""
+        with self._changed:
+            if self._closing:
+                raise ShuttingDown("the server is shutting down; ask another one")
+            self._turns.append((work, work.steps()))
+            self._changed.notify()
 
     def get(self, uid: str, shard: int = 0) -> ConversionStatus | None:
         """Status of a conversion, or of a shard of it, None if it is not here."""
@@ -129,13 +165,18 @@ class Worker:
                     self._turns.append(turn)
             self.busy_seconds += time.monotonic() - begun
 
-    def _next_turn(self) -> tuple[Conversion, Generator[None]] | None:
+    def _next_turn(self) -> tuple[Work, Generator[None]] | None:
         """Whose turn it is, waiting if it is nobody's; None when there is nothing left to do at the end."""
         with self._changed:
+            self._under_way = None
             self._changed.wait_for(lambda: self._turns or self._closing)
-            return self._turns.popleft() if self._turns else None
+            if not self._turns:
+                return None
+            turn = self._turns.popleft()
+            self._under_way = turn[0]
+            return turn
 
-    def _step(self, conversion: Conversion, steps: Generator[None]) -> bool:
+    def _step(self, conversion: Work, steps: Generator[None]) -> bool:
         """Work on one file; whether there is more to do."""
         try:
             if conversion.abandoned:

@@ -26,8 +26,10 @@ from rvc.contract import (
 from rvc.errors import InvalidAudio, Terminated
 from rvc.provenance import Provenance
 from rvc_inference.app import create_app
+from rvc_inference.direct import DirectConversions, Speaker
 from rvc_inference.metrics import registry
 from rvc_inference.readiness import ServedVoice
+from rvc_inference.tokens import UserToken
 from rvc_inference.voices import VoiceLoader, Voices
 from rvc_inference.worker import Worker
 from tests.fixtures.programs import eventually
@@ -51,6 +53,7 @@ class Copier:
     gate: threading.Event = field(default_factory=threading.Event)
     waiting: threading.Event = field(default_factory=threading.Event)
     converted: list[str] = field(default_factory=list)
+    asked: list[tuple[ConversionParameters, Provenance]] = field(default_factory=list)
 
     def convert(
         self,
@@ -65,6 +68,7 @@ class Copier:
         provenance: Provenance,
     ) -> Copied:
         try:
+            self.asked.append((parameters, provenance))
             audio = load_audio(input, RATE_HERTZ)
         except InvalidAudio as error:
             raise InvalidAudio(str(error).replace(input.name, name), reason=error.reason) from error
@@ -104,14 +108,18 @@ class Server:
 
 
 @contextmanager
-def serving(load: VoiceLoader, scratch: Path, served: VoiceReference | None = None) -> Iterator[Server]:
+def serving(
+    load: VoiceLoader, scratch: Path, served: VoiceReference | None = None, token: Path | None = None
+) -> Iterator[Server]:
     """A server on a free port until the block ends."""
     scratch.mkdir(exist_ok=True)
     voices = Voices(load, scratch / "voices", served)
     ready = ServedVoice(voices, served)
     worker = Worker(voices, scratch)
     believed = guard()
-    app = create_app(worker, ready, registry(worker, voices, ready, believed), believed)
+    user = UserToken(token, believed.refused)
+    direct = DirectConversions(worker, Speaker(voices, served, "tests"), scratch) if served else None
+    app = create_app(worker, ready, registry(worker, voices, ready, believed), believed, user, direct)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -18,6 +18,7 @@ from tests.fixtures.programs import Program, eventually, flip_last_bit
 from tests.fixtures.proofs import AsOperator
 from tests.fixtures.sounds import voice_like
 from tests.inference.servers import request
+from tests.provenance.readers import by_pyav
 
 __all__ = ["base_models", "voice"]
 
@@ -33,13 +34,13 @@ def served(voice, claim) -> VoiceReference:
 class ServerProcess(Program):
     """`python3 -m rvc_inference`."""
 
-    def __init__(self, folder: Path, served: VoiceReference, base_models: Path) -> None:
+    def __init__(self, folder: Path, served: VoiceReference, base_models: Path, **more: str) -> None:
         environment = {
             "RVC_SERVED_VOICE": encode(served),
             "RVC_CLAIMS_FOLDER": str(folder / "claims"),
             "RVC_BASE_MODELS": str(base_models),
         }
-        super().__init__("rvc_inference", folder, environment)
+        super().__init__("rvc_inference", folder, environment | more)
         port = self.logged_or_ended("server listens")["port"]
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, auth=AsOperator())
 
@@ -101,6 +102,29 @@ def test_a_server_that_is_killed_in_a_batch_is_followed_by_one_that_ends_it(
     for name in recorded:
         assert (claim / "out" / name).stat().st_mtime_ns == whole[name], "redone, though it was done"
     assert json.loads((records.parent / "results.json").read_text())["files"]["succeeded"] == FILES
+
+
+def test_people_with_the_token_convert_directly(tmp_path, claim, served, base_models):
+    (tmp_path / "token").write_text("correct horse battery staple")
+    more = {"RVC_TOKEN_FILE": str(tmp_path / "token"), "RVC_CONTENT_PRODUCER": "Example Ltd"}
+    sound = voice_like(1.5, 200, 22050)
+    soundfile.write(tmp_path / "a.flac", sound, 22050)
+    with ServerProcess(tmp_path, served, base_models, **more) as server:
+        server.ready()
+        answer = server.client.post(
+            "/v1/convert?format=WAV&transposeSemitones=5",
+            content=(tmp_path / "a.flac").read_bytes(),
+            headers={"Authorization": "Bearer correct horse battery staple"},
+            auth=None,
+        )
+        assert answer.status_code == 200, answer.text
+        (tmp_path / "out.wav").write_bytes(answer.content)
+        assert "correct horse" not in json.dumps(server.log())
+    converted, rate = soundfile.read(tmp_path / "out.wav")
+    assert (rate, len(converted)) == (32000, round(len(sound) * 32000 / 22050))
+    assert np.abs(converted).max() > 0.01
+    label = json.loads(by_pyav(tmp_path / "out.wav")["AIGC"])
+    assert (label["Label"], label["ContentProducer"]) == ("1", "Example Ltd")
 
 
 def test_a_damaged_voice_is_not_served(tmp_path, claim, served, base_models):

@@ -52,6 +52,16 @@ IMPORTED = voice_spec(
     accelerator={"model": "P16EN"},
     **{"import": {"modelUri": "pvc://downloads/alice.pth", "indexUri": "pvc://downloads/alice.index"}},
 )
+PUBLIC = voice_spec(
+    serving={
+        "minReplicas": 1,
+        "service": {
+            "type": "LoadBalancer",
+            "annotations": {"service.beta.kubernetes.io/alibaba-cloud-loadbalancer-address-type": "intranet"},
+        },
+        "tokenSecretRef": {"name": "callers", "key": "alice"},
+    }
+)
 
 
 def voice(spec: Body) -> VoiceModel:
@@ -73,7 +83,8 @@ def manifests(spec: Body) -> list[Manifest]:
 
 
 @pytest.mark.parametrize(
-    ("name", "spec"), [("cpu", CPU), ("ppu", PPU), ("ppu-reserved", RESERVED), ("imported", IMPORTED)]
+    ("name", "spec"),
+    [("cpu", CPU), ("ppu", PPU), ("ppu-reserved", RESERVED), ("imported", IMPORTED), ("public", PUBLIC)],
 )
 def test_manifests_are_as_agreed(name: str, spec: Body) -> None:
     path = GOLDEN / f"{name}.yaml"

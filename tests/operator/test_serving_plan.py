@@ -176,11 +176,7 @@ def test_the_old_revision_stays_usable_while_the_wanted_one_fails() -> None:
     [
         ({"accelerator": {"model": "Abacus"}}, "CPU, P16EN"),
         ({"deletionPolicy": "Delete"}, "use Retain"),
-        ({"serving": {"tokenSecretRef": {"name": "t"}}}, "leave it out"),
-        (
-            {"serving": {"service": {"type": "LoadBalancer"}, "tokenSecretRef": {"name": "t"}}},
-            "use ClusterIP",
-        ),
+        ({"serving": {"service": {"type": "LoadBalancer"}}}, "set tokenSecretRef"),
         ({"storage": {"uri": "pvc://voices/models"}}, "spec.storage"),
         ({"serving": {"minReplicas": 3}}, "spec.serving.minReplicas"),
     ],
@@ -192,3 +188,10 @@ def test_what_cannot_be_is_refused_and_nothing_is_touched(changes: Body, advice:
     assert advice in message(refused)
     assert (refused.create, refused.apply, refused.delete, refused.scale) == ((), (), (), None)
     assert refused.status.observed_generation == 1
+
+
+def test_direct_callers_of_a_voice_at_rest_are_told_what_to_set() -> None:
+    resting = plan(published(serving={"tokenSecretRef": {"name": "callers"}}))
+    assert state(resting, "Serving") == ("False", "ScaledToZero")
+    assert "serving.minReplicas" in message(resting, "Serving")
+    assert "serving.minReplicas" not in message(plan(published()), "Serving")

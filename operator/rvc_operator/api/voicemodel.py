@@ -28,7 +28,6 @@ from .common import (
     Metric,
     Name,
     Percentage,
-    Reference,
     Size,
     SpecStruct,
     Text,
@@ -149,6 +148,15 @@ class Service(SpecStruct, frozen=True):
     intranet."""
 
 
+class SecretKey(SpecStruct, frozen=True):
+    """One key of a Secret in the same namespace."""
+
+    name: Name
+    """Name of the Secret, in the same namespace."""
+    key: Annotated[str, Meta(min_length=1, max_length=253, pattern="^[-._a-zA-Z0-9]+$")] = "token"
+    """Key in the Secret."""
+
+
 class Serving(SpecStruct, frozen=True):
     """The servers that speak with the voice; they come with Conversions and go when idle."""
 
@@ -162,9 +170,10 @@ class Serving(SpecStruct, frozen=True):
     """Conversions, or shards of them, that one server is given at a time, before another one is started."""
     service: Service = Service()
     """The Kubernetes Service before the servers."""
-    token_secret_ref: Reference | None = None
-    """Secret whose key token every request to the server must carry as a bearer token; needed for
-    LoadBalancer."""
+    token_secret_ref: SecretKey | None = None
+    """Secret with the token, of 16 characters or more, that lets people and programs convert directly with
+    `POST /v1/convert` at the address in status.serving.url; needed for LoadBalancer. Left out, nobody does.
+    Direct conversions keep no server: set minReplicas to 1 to be answered at any time."""
 
     @rule("self.minReplicas <= self.maxReplicas", field="minReplicas")
     def range_is_not_empty(self) -> bool:
@@ -173,7 +182,7 @@ class Serving(SpecStruct, frozen=True):
 
     @rule("self.service.type != 'LoadBalancer' || has(self.tokenSecretRef)", field="tokenSecretRef")
     def public_service_asks_for_a_token(self) -> bool:
-        """a LoadBalancer may be public; set tokenSecretRef to a Secret with the key token"""
+        """a LoadBalancer may be public; set tokenSecretRef to a Secret with a token"""
         return self.service.type is not ServiceType.LOAD_BALANCER or self.token_secret_ref is not None
 
 
@@ -314,7 +323,7 @@ class ServingStatus(ApiStruct, frozen=True):
     last_used_time: Time | None = None
     """When the last Conversion ended."""
     url: Annotated[str, Meta(max_length=512)] | None = None
-    """Address of the Service."""
+    """Address of the Service inside the cluster; nobody answers there while readyReplicas is 0."""
 
 
 class VoiceModelStatus(ApiStruct, frozen=True):

@@ -13,7 +13,7 @@ import msgspec
 
 from rvc import contract
 from rvc_operator.api import names
-from rvc_operator.api.voicemodel import Artifact, VoiceModel
+from rvc_operator.api.voicemodel import Artifact, SecretKey, VoiceModel
 from rvc_operator.config import Accelerator, Config
 
 from . import pod
@@ -22,6 +22,8 @@ from .job import store_settings
 from .pod import Manifest
 
 GRACE_SECONDS = 30
+TOKEN_FILE = "token"
+"""Volume, and file in it, of the token of those who convert directly."""
 START_PERIOD_SECONDS = 2
 START_FAILURES = 150
 """Five minutes for the first answer: loading libraries takes its time on a busy node."""
@@ -50,6 +52,8 @@ def server_deployment(
     name = voice.metadata.name
     selector = names.labels(name, names.Component.SERVER)
     labels = selector | {names.REVISION_LABEL: revision}
+    if voice.spec.serving.token_secret_ref is not None:
+        labels[names.DIRECT_LABEL] = "true"
     return sealed(
         {
             "apiVersion": "apps/v1",
@@ -124,11 +128,32 @@ def _server(
     container["livenessProbe"] = _probe("/healthz", 10, 6)
     container["readinessProbe"] = _probe("/readyz", 2, 3)
     server = pod.pod_spec(voice, accelerator, container, GRACE_SECONDS)
+    if spec.serving.token_secret_ref is not None:
+        _let_users_in(server, spec.serving.token_secret_ref, config)
     read = [spec.training.base_models_uri] if spec.training.base_models_uri else []
     writable = pod.claims_of([spec.storage.uri])
     claims = pod.claims_of([spec.storage.uri, *read])
     pod.mount_claims(server, {claim: claim in writable for claim in claims})
     return server
+
+
+def _let_users_in(server: Manifest, token: SecretKey, config: Config) -> None:
+    """Mount the token of those who convert directly. The kubelet reads the Secret, the operator never does;
+    while it is missing the server goes on with Conversions and lets nobody else in."""
+    (container,) = server["containers"]
+    container["env"] += [
+        {"name": contract.TOKEN_FILE_VARIABLE, "value": f"{contract.TOKEN_FOLDER}/{TOKEN_FILE}"},
+        {"name": contract.CONTENT_PRODUCER_VARIABLE, "value": config.content_producer},
+    ]
+    mount = {"name": TOKEN_FILE, "mountPath": contract.TOKEN_FOLDER, "readOnly": True}
+    container["volumeMounts"].append(mount)
+    secret = {
+        "secretName": token.name,
+        "items": [{"key": token.key, "path": TOKEN_FILE}],
+        "defaultMode": pod.SECRET_MODE,
+        "optional": True,
+    }
+    server["volumes"].append({"name": TOKEN_FILE, "secret": secret})
 
 
 def _probe(path: str, period_seconds: int, failures: int) -> Manifest:

@@ -78,7 +78,7 @@ def plan_serving(
     waits += [config.poll_seconds] if replicas > 0 and ready == 0 else []
     return ServingPlan(
         status,
-        _verdict(observed, replicas, ready),
+        _verdict(voice, observed, replicas, ready),
         apply=(
             *((service,) if _outdated(observed.service, service) else ()),
             *((deployment,) if outdated else ()),
@@ -120,12 +120,14 @@ def _outdated(live: Deployment | Service | None, wanted: Manifest) -> bool:
     return live is None or live.metadata.annotations.get(TEMPLATE_ANNOTATION) != digest
 
 
-def _verdict(observed: ObservedVoice, replicas: int, ready: int) -> Verdict:
+def _verdict(voice: VoiceModel, observed: ObservedVoice, replicas: int, ready: int) -> Verdict:
     if ready:
         message = f"{ready} of {replicas} servers ready"
         return Verdict(ConditionType.SERVING, ConditionStatus.TRUE, Reason.SERVING, message)
     if replicas == 0:
         message = "no server runs; the next Conversion starts one"
+        if voice.spec.serving.token_secret_ref is not None and not voice.spec.suspend:
+            message += ". Direct requests find nobody until then: set serving.minReplicas to 1 to keep one"
         return Verdict(ConditionType.SERVING, ConditionStatus.FALSE, Reason.SCALED_TO_ZERO, message)
     starting = Reason.STARTING, f"0 of {replicas} servers ready: starting and loading the voice"
     if observed.server_problem:

@@ -13,7 +13,6 @@ from rvc_operator.api.rules import InvalidSpec
 from rvc_operator.api.voicemodel import (
     DeletionPolicy,
     RevisionStatus,
-    ServiceType,
     VoiceModel,
     VoiceModelStatus,
 )
@@ -68,13 +67,6 @@ def _check_what_this_release_can(voice: VoiceModel, config: Config) -> None:
     spec = voice.spec
     if spec.deletion_policy is DeletionPolicy.DELETE:
         raise InvalidSpec("Delete comes with a later release; use Retain", "spec.deletionPolicy")
-    if spec.serving.service.type is ServiceType.LOAD_BALANCER:
-        # Without the token check that comes with it, the voice would be everybody's.
-        raise InvalidSpec(
-            "LoadBalancer comes with a later release; use ClusterIP", "spec.serving.service.type"
-        )
-    if spec.serving.token_secret_ref is not None:
-        raise InvalidSpec("comes with a later release; leave it out", "spec.serving.tokenSecretRef")
     accelerator_of(spec, config)
 
 
