@@ -3,6 +3,7 @@
 import math
 import os
 import threading
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,31 @@ def test_progress_renews_patience(server, clock, tmp_path):
     server.faults.add(Fault("GetObject", truncate_to_bytes=40_000, times=ALWAYS))
     store.download("a", tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [],
+        [Fault("GetObject", truncate_to_bytes=50_000, times=40), Fault("UploadPart", reset=True, times=20)],
+        [Fault("GetObject", flip_byte=5, times=2), Fault("UploadPart", flip_byte=5, times=20)],
+    ],
+    ids=["none", "broken", "damaged"],
+)
+def test_memory_does_not_grow_with_the_object_nor_with_the_trouble(server, oss, tmp_path, faults):
+    size = 128 * PART
+    with (path := tmp_path / "local").open("wb") as file:
+        file.truncate(size)
+    server.faults.add(*faults)
+    tracemalloc.start()
+    try:
+        oss.upload(path, "a")
+        oss.download("a", tmp_path / "back")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (tmp_path / "back").stat().st_size == size
+    assert peak < size / 2
 
 
 def test_an_outage_of_ten_minutes_is_sat_out(server, oss, clock):
