@@ -23,6 +23,7 @@ from rvc.voice import publish_voice
 from tests.community.models import write_pth
 from tests.convert.conftest import base_models, voice
 from tests.fixtures.programs import Program, eventually
+from tests.fixtures.proofs import AsOperator
 from tests.fixtures.sounds import voice_like
 from tests.inference.servers import request as conversion_request
 from tests.oss import KEY_ID, KEY_SECRET, REGION, OssServer
@@ -64,7 +65,7 @@ class Pod(Program):
         (self._secret / "akSecret").write_text(secret)
 
     def ask(self, port: int, path: str) -> httpx.Response:
-        answer = httpx.get(f"http://127.0.0.1:{port}{path}", timeout=60)
+        answer = httpx.get(f"http://127.0.0.1:{port}{path}", timeout=60, auth=AsOperator())
         self._answers.append(answer.content)
         return answer
 
@@ -117,7 +118,7 @@ def test_a_server_never_tells(oss, settings, tmp_path, voice, base_models):
         address = f"http://127.0.0.1:{port}/v1/conversions/u1"
 
         def converted() -> ConversionStatus:
-            httpx.put(address, content=encode(asked), timeout=60).raise_for_status()
+            httpx.put(address, content=encode(asked), timeout=60, auth=AsOperator()).raise_for_status()
 
             def look() -> ConversionStatus | None:
                 answer = server.ask(port, "/v1/conversions/u1")
