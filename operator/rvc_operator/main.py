@@ -23,13 +23,15 @@ and in its own namespace, of one Secret alone:
 from __future__ import annotations
 
 import logging
+<<<<<<< HEAD
 from collections.abc import Iterator
-from dataclasses import replace
+=======
+from collections.abc import Iterator
+>>>>>>> d56f0df (A fault-injecting proxy before the real API server; killed before and after every write; liveness proves the watches and bears an outage)
 from random import uniform
 from typing import Any
 
 import kopf
-import msgspec
 
 from rvc.contract import API_GROUP
 
@@ -37,8 +39,7 @@ from .config import Config
 from .runtime.cache import Kind
 from .runtime.keys import wait_for_signer
 from .runtime.kube import Kube, client_configuration
-from .runtime.operator import CHILD_SELECTOR, Operator
-from .runtime.pods import Pods
+from .runtime.operator import CHILD_SELECTOR, Operator, utc_now
 
 log = logging.getLogger(__name__)
 
@@ -77,11 +78,11 @@ async def startup(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) ->
         if kind.child:
             settings.watching.label_selectors[kind.plural] = CHILD_SELECTOR
     kube = Kube(await client_configuration())
-    signer = await wait_for_signer(kube, config.namespace, iter(Backoffs()))
-    config = replace(config, public_key=signer.public_key)
-    log.info("configuration: %s", msgspec.json.encode(config).decode())
-    memo.operator = Operator(config, kube, Pods(signer))
-    await memo.operator.start()
+    # Started without an API server, the operator is to say that it is alive; so nothing is waited for here.
+    memo.operator = Operator(
+        config, kube, lambda: wait_for_signer(kube, config.namespace, iter(Backoffs())), utc_now
+    )
+    memo.operator.start()
 
 
 @kopf.on.cleanup(registry=registry)
@@ -107,13 +108,17 @@ async def login(**_: Any) -> kopf.ConnectionInfo:
 
 
 @kopf.on.probe(id="secondsSinceListing", registry=registry)
-def probe(memo: kopf.Memo, **_: Any) -> float:
-    """Fail when the listings behind the watches have gone stale: the kubelet then starts the operator
-    anew."""
+def probe(memo: kopf.Memo, **_: Any) -> float | None:
+    """Fail when a watch or the loop of listings has died: the kubelet then starts the operator anew.
+
+    An API server that does not answer is no reason to: the operator waits for it as well as a new one would.
+    """
     operator: Operator = memo.operator
-    if operator.is_stale():
-        raise RuntimeError("the cluster has not been listed for too long")
-    return round(operator.seconds_since_listing(), 1)
+    problem = operator.problem()
+    if problem:
+        log.error("a restart is due: %s", problem)
+        raise RuntimeError(problem)
+    return operator.seconds_since_listing()
 
 
 @kopf.on.event(API_GROUP, "voicemodels", param=Kind.VOICE, registry=registry)

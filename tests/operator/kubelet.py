@@ -73,14 +73,20 @@ class Kubelet:
 
     async def run(self) -> None:
         """Look at the pods again and again; cancel to end."""
+        selector = f"{MANAGED_BY_LABEL}={MANAGER}"
         try:
             while True:
-                await self._look()
+                bodies, _ = await self.kube.list(Kind.POD, self.namespace, selector)
+                await self.see(bodies)
                 await asyncio.sleep(0.05)
         finally:
-            for _, stand_in in self.pods.values():
-                if stand_in is not None:
-                    await stand_in.stop()
+            await self.stop()
+
+    async def stop(self) -> None:
+        """Nothing listens any more."""
+        for _, stand_in in self.pods.values():
+            if stand_in is not None:
+                await stand_in.stop()
 
     def trainer(self) -> Trainer:
         """The trainer that started last."""
@@ -97,9 +103,8 @@ class Kubelet:
         body = await self.kube.get(Key(Kind.POD, self.namespace, name))
         await self._end(body, act)
 
-    async def _look(self) -> None:
-        selector = f"{MANAGED_BY_LABEL}={MANAGER}"
-        bodies, _ = await self.kube.list(Kind.POD, self.namespace, selector)
+    async def see(self, bodies: list[Body]) -> None:
+        """Start the pods that are new, and end those that are no more."""
         there = {body["metadata"]["uid"]: body for body in bodies}
         for uid in set(self.pods) - set(there):
             _, stand_in = self.pods.pop(uid)

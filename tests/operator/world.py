@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from rvc_operator.runtime.cache import Key, Kind
 from rvc_operator.runtime.kube import Kube, NotFound
@@ -26,6 +26,8 @@ class World:
     operator: OperatorProcess
     namespace: str
     kubelet: Kubelet
+    look_seconds: ClassVar[float] = 0.05
+    """Time between two looks at what is awaited."""
 
     async def create(self, kind: Kind, name: str, spec: Body) -> Body:
         """Create an object as a user."""
@@ -63,7 +65,7 @@ class World:
         """Wait for something to hold; fails with the operator's log."""
         end = time.monotonic() + PATIENCE_SECONDS
         while not await holds():
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(self.look_seconds)
             if time.monotonic() < end:
                 continue
             states = [

@@ -90,7 +90,7 @@ class Cache:
         """Take an object as it was read or written; None if that is no news."""
         key = key_of(kind, body)
         before = self._objects.get(key)
-        if before is not None and _version(body) <= _version(before):
+        if before is not None and version_of(body) <= version_of(before):
             return None
         return self._put(key, before, _trimmed(body))
 
@@ -117,7 +117,7 @@ class Cache:
                 yield change
         for key in self.keys(kind):
             covered = not namespaces or key.namespace in namespaces
-            if covered and key not in listed and _version(self._objects[key]) <= int(version):
+            if covered and key not in listed and version_of(self._objects[key]) <= int(version):
                 yield self._put(key, self._objects[key], None)
 
     def _put(self, key: Key, before: Body | None, after: Body | None) -> Change:
@@ -148,7 +148,8 @@ def _voice_key(key: Key, body: Body) -> tuple[Kind, str, str]:
     return key.kind, key.namespace, voice_of(key.kind, body)
 
 
-def _version(body: Body) -> int:
+def version_of(body: Body) -> int:
+    """Resource version of an object."""
     return int(body["metadata"]["resourceVersion"])
 
 

@@ -14,6 +14,7 @@ from rvc_operator.api.names import MANAGER
 from .cache import Body, Key, Kind
 
 TIMEOUT_SECONDS = 30
+TOO_MANY_REQUESTS = 429
 PAGE_SIZE = 500
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"

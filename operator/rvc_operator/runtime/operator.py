@@ -5,16 +5,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
-from random import random
+from random import random, uniform
 
+import aiohttp
+import msgspec
+
+from rvc.proof import Signer
 from rvc_operator.api.names import MANAGED_BY_LABEL, MANAGER
 from rvc_operator.config import Config
 
-from .cache import Body, Cache, Change, Key, Kind
+from .cache import Body, Cache, Change, Key, Kind, key_of, version_of
 from .conversions import Conversions
-from .kube import Kube
+from .kube import TOO_MANY_REQUESTS, ApiError, Kube
+from .liveness import Liveness, Watch
 from .pods import Pods
 from .queue import WorkQueue
 from .routing import affected
@@ -25,6 +31,8 @@ log = logging.getLogger(__name__)
 
 CHILD_SELECTOR = f"{MANAGED_BY_LABEL}={MANAGER}"
 FIRST_LISTING_RETRY_SECONDS = 2.0
+NEXT_LISTING_SECONDS = 30.0
+"""Time to the next listing when one failed, or left a doubt about a watch."""
 STALE_RESYNCS = 3
 """Missed listings after which the operator must be taken for dead."""
 
@@ -32,50 +40,60 @@ STALE_RESYNCS = 3
 class Operator:
     """Everything that runs in the operator's process, beside kopf."""
 
-    def __init__(self, config: Config, kube: Kube, pods: Pods) -> None:
+    def __init__(
+        self,
+        config: Config,
+        kube: Kube,
+        signer: Callable[[], Awaitable[Signer]],
+        now: Callable[[], datetime],
+    ) -> None:
+        """To be made inside an event loop, whose clock measures all intervals; `now` is the time of day in
+        whole seconds, UTC. Nothing is done before there is a signer, however long that takes."""
         self._config = config
         self._kube = kube
-        self._pods = pods
+        self._signer = signer
+        self._now = now
+        self._pods: Pods | None = None
         self._cache = Cache()
-        self._queue: WorkQueue[Key] = WorkQueue(time.monotonic, random)
-        self._shell = Shell(config, self._cache, kube, pods, _now, self._route)
-        self._conversions = Conversions(self._shell)
-        self._listed = time.monotonic()
+        self._clock = asyncio.get_running_loop().time
+        self._queue: WorkQueue[Key] = WorkQueue(self._clock, random)
+        self._liveness = Liveness(STALE_RESYNCS * config.resync_seconds, self._clock())
+        self._listed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self) -> None:
-        """Read everything there is, then work; returns once it has been read, however long that takes."""
-        while True:
-            try:
-                await self._list_everything()
-                break
-            except Exception as error:
-                log.warning("the first listing failed, another one follows: %s", error)
-                await asyncio.sleep(FIRST_LISTING_RETRY_SECONDS)
-        self._tasks = [asyncio.create_task(self._work()) for _ in range(self._config.workers)]
-        self._tasks.append(asyncio.create_task(self._resync()))
+    def start(self) -> None:
+        """Begin to read everything there is; work follows once it has been read, however long that takes."""
+        self._tasks = [asyncio.create_task(self._resync()), asyncio.create_task(self._begin())]
 
-    async def stop(self) -> None:
-        """End all work; what is half done is done again after the next start."""
+    def cancel(self) -> None:
+        """End all work at once; what is half done is done again after the next start."""
         for task in self._tasks:
             task.cancel()
+
+    async def stop(self) -> None:
+        """End all work and close all connections."""
+        self.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._pods.close()
+        if self._pods is not None:
+            await self._pods.close()
         await self._kube.close()
 
     def observe(self, kind: Kind, deleted: bool, body: Body) -> None:
         """Hear of an object from a watch."""
+        self._liveness.heard(self._watch(kind, key_of(kind, body).namespace), version_of(body))
         change = self._cache.remove(kind, body) if deleted else self._cache.store(kind, body)
         if change is not None:
             self._take_up(change)
 
-    def seconds_since_listing(self) -> float:
-        """Age of the newest complete listing."""
-        return time.monotonic() - self._listed
+    def seconds_since_listing(self) -> float | None:
+        """Age of the newest complete listing, None before the first."""
+        return self._liveness.seconds_since_listing(self._clock())
 
-    def is_stale(self) -> bool:
-        """Whether the listings that back the watches up have failed for too long."""
-        return self.seconds_since_listing() > STALE_RESYNCS * self._config.resync_seconds
+    def problem(self) -> str:
+        """Why a new process would do better than this one; empty if it would not."""
+        if any(task.done() for task in self._tasks):
+            return "a part of the operator has ended"
+        return self._liveness.problem(self._clock())
 
     def _take_up(self, change: Change) -> None:
         """A change that others made: look at the object itself, too."""
@@ -88,11 +106,25 @@ class Operator:
             if key != change.key:
                 self._queue.add(key)
 
-    async def _work(self) -> None:
+    async def _begin(self) -> None:
+        """Get ready, then be one of the workers."""
+        signer = await self._signer()
+        config = replace(self._config, public_key=signer.public_key)
+        log.info("configuration: %s", msgspec.json.encode(config).decode())
+        self._pods = Pods(signer)
+        shell = Shell(config, self._cache, self._kube, self._pods, self._now, self._route)
+        conversions = Conversions(shell)
+        await self._listed.wait()
+        others = range(config.workers - 1)
+        self._tasks += [asyncio.create_task(self._work(shell, conversions)) for _ in others]
+        await self._work(shell, conversions)
+
+    async def _work(self, shell: Shell, conversions: Conversions) -> None:
         while True:
             key = await self._queue.get()
             try:
-                seconds = await self._reconcile_one(key)
+                voice = key.kind is Kind.VOICE
+                seconds = await (reconcile_voice(shell, key) if voice else conversions.reconcile(key))
             except Exception as error:
                 delay = self._queue.failed(key)
                 expected = not isinstance(error, TypeError | ValueError | LookupError | AssertionError)
@@ -108,33 +140,48 @@ class Operator:
             else:
                 self._queue.done(key, seconds)
 
-    async def _reconcile_one(self, key: Key) -> float | None:
-        if key.kind is Kind.VOICE:
-            return await reconcile_voice(self._shell, key)
-        return await self._conversions.reconcile(key)
-
     async def _resync(self) -> None:
+        soon = min(NEXT_LISTING_SECONDS, self._config.resync_seconds)
         while True:
-            await asyncio.sleep(self._config.resync_seconds)
             try:
                 await self._list_everything()
             except Exception as error:
-                log.warning("listing failed: %s", error)
+                self._liveness.failed(_is_unreachable(error), self._clock())
+                log.warning("listing failed, another one follows: %r", error)
+                wait = soon if self._listed.is_set() else FIRST_LISTING_RETRY_SECONDS
+            else:
+                self._listed.set()
+                wait = soon if self._liveness.doubtful else self._config.resync_seconds
+            await asyncio.sleep(wait * uniform(0.8, 1.0))
 
     async def _list_everything(self) -> None:
         """Put the cache right, and look at every object: a timer may have been lost with the process."""
+        newest: dict[Watch, int] = {}
         for kind in Kind:
             for namespace in self._config.namespaces or ("",):
                 selector = CHILD_SELECTOR if kind.child else ""
                 bodies, version = await self._kube.list(kind, namespace, selector)
                 covered = frozenset(filter(None, [namespace]))
+                newest[self._watch(kind, namespace)] = max(map(version_of, bodies), default=0)
                 for change in self._cache.replace(kind, covered, bodies, version):
                     self._take_up(change)
-        self._listed = time.monotonic()
+        self._liveness.listed(newest.items(), self._clock())
         for kind in (Kind.VOICE, Kind.CONVERSION):
             for key in self._cache.keys(kind):
                 self._queue.add(key)
 
+    def _watch(self, kind: Kind, namespace: str) -> Watch:
+        """The watch that tells of a namespace."""
+        return Watch(kind.plural, namespace if self._config.namespaces else "")
 
-def _now() -> datetime:
+
+def _is_unreachable(error: Exception) -> bool:
+    """Whether the API server was away or unwell, which no restart of ours would mend."""
+    if isinstance(error, ApiError):
+        return error.status >= 500 or error.status == TOO_MANY_REQUESTS
+    return isinstance(error, aiohttp.ClientError | OSError | TimeoutError)
+
+
+def utc_now() -> datetime:
+    """Time of day in whole seconds, as times in the API are."""
     return datetime.now(UTC).replace(microsecond=0)
