@@ -23,11 +23,7 @@ and in its own namespace, of one Secret alone:
 from __future__ import annotations
 
 import logging
-<<<<<<< HEAD
 from collections.abc import Iterator
-=======
-from collections.abc import Iterator
->>>>>>> d56f0df (A fault-injecting proxy before the real API server; killed before and after every write; liveness proves the watches and bears an outage)
 from random import uniform
 from typing import Any
 
@@ -107,7 +103,8 @@ async def login(**_: Any) -> kopf.ConnectionInfo:
     )
 
 
-@kopf.on.probe(id="secondsSinceListing", registry=registry)
+# Any other error would be retried behind the kubelet's back, which would never be answered.
+@kopf.on.probe(id="secondsSinceListing", errors=kopf.ErrorsMode.PERMANENT, registry=registry)
 def probe(memo: kopf.Memo, **_: Any) -> float | None:
     """Fail when a watch or the loop of listings has died: the kubelet then starts the operator anew.
 

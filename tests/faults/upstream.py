@@ -55,6 +55,21 @@ class Upstream:
                 yield json.loads(line)
 
 
+def proxied(folder: Path, url: str) -> Path:
+    """A kubeconfig of the API server at a plain URL."""
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "proxy", "cluster": {"server": url}}],
+        "users": [{"name": "nobody", "user": {}}],
+        "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "nobody"}}],
+        "current-context": "proxy",
+    }
+    path = folder / "kubeconfig"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
 async def lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
     """Lines of any length, as they come; what is cut off in the middle of a line is no line."""
     rest = b""

@@ -17,24 +17,29 @@ class OperatorProcess:
     kubeconfig: Path
     namespace: str
     log_file: Path
+    module: tuple[str, ...] = ("rvc_operator",)
+    """What `python -m` runs, and its arguments."""
+    liveness: str = ""
+    """Where it says whether it is alive, once started."""
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self, **settings: str) -> None:
         """Start it, with quick polls and retries; keyword arguments are environment variables."""
+        self.liveness = f"http://127.0.0.1:{_free_port()}/healthz"
         environment = os.environ | {
             "KUBECONFIG": str(self.kubeconfig),
             "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "operator")]),
             "RVC_TRAINER_IMAGE": "localhost/rvc-trainer:test",
             "RVC_SERVER_IMAGE": "localhost/rvc-inference:test",
             "RVC_NAMESPACES": self.namespace,
-            "RVC_LIVENESS": f"http://127.0.0.1:{_free_port()}/healthz",
+            "RVC_LIVENESS": self.liveness,
             "RVC_POLL_SECONDS": "0.2",
             "RVC_RETRY_SECONDS": "0.2",
             "RVC_RETRY_LIMIT_SECONDS": "1",
         }
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "rvc_operator"], env=environment | settings, stderr=log
+                [sys.executable, "-m", *self.module], env=environment | settings, stderr=log
             )
 
     def kill(self) -> None:
@@ -48,6 +53,11 @@ class OperatorProcess:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             self._process.wait(timeout=30)
+
+    @property
+    def running(self) -> bool:
+        """Whether it has neither ended nor been ended."""
+        return self._process is not None and self._process.poll() is None
 
     def log(self) -> str:
         """All that it has logged."""
