@@ -66,8 +66,8 @@ class LocalOperator:
             await asyncio.gather(self._life, return_exceptions=True)
 
     def log(self) -> str:
-        """Pytest shows what was logged."""
-        return ""
+        """How it ended, if it did; pytest shows what was logged."""
+        return repr(self._life)
 
     async def _live(self) -> None:
         # The authority is not needed for plain HTTP; reading those of the machine takes 50 ms.

@@ -115,7 +115,8 @@ def _said(body: Body) -> Body:
     said |= {
         key: status[key] for key in ("revision", "files", "failedAttempts", "voiceRevision") if key in status
     }
-    said |= {key: key in status for key in ("assignment", "completionTime", "nextRetryTime")}
+    said |= {key: key in status for key in ("completionTime", "nextRetryTime")}
+    said["assigned"] = ["assignment" in shard for shard in status.get("shards", [])]
     training = status.get("training", {})
     said["training"] = {
         key: training.get(key) for key in ("attempt", "failures", "jobName", "stage", "revision")

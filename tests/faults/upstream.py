@@ -36,6 +36,7 @@ class Upstream:
 
     def open(self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b"") -> Any:
         """A request whose answer is read by the caller, as a context manager; `path` is encoded already."""
+        headers = {"Accept-Encoding": "identity"} | (headers or {})
         url = URL(self._address + path, encoded=True)
         return self._session.request(method, url, headers=headers, data=body or None)
 

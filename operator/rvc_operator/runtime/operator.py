@@ -59,6 +59,9 @@ class Operator:
         self._queue: WorkQueue[Key] = WorkQueue(self._clock, random)
         self._liveness = Liveness(STALE_RESYNCS * config.resync_seconds, self._clock())
         self._listed = asyncio.Event()
+        self._to_list: list[tuple[Kind, str]] = []
+        """What is still to be listed in this round."""
+        self._newest: dict[Watch, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -155,20 +158,34 @@ class Operator:
             await asyncio.sleep(wait * uniform(0.8, 1.0))
 
     async def _list_everything(self) -> None:
-        """Put the cache right, and look at every object: a timer may have been lost with the process."""
-        newest: dict[Watch, int] = {}
-        for kind in Kind:
-            for namespace in self._config.namespaces or ("",):
-                selector = CHILD_SELECTOR if kind.child else ""
-                bodies, version = await self._kube.list(kind, namespace, selector)
-                covered = frozenset(filter(None, [namespace]))
-                newest[self._watch(kind, namespace)] = max(map(version_of, bodies), default=0)
-                for change in self._cache.replace(kind, covered, bodies, version):
-                    self._take_up(change)
-        self._liveness.listed(newest.items(), self._clock())
+        """Put the cache right, and look at every object: a timer may have been lost with the process.
+
+        A bad answer is no reason to begin again with what has been listed well: there may be many namespaces.
+        """
+        if not self._to_list:
+            self._newest.clear()
+            self._to_list = [(kind, each) for kind in Kind for each in self._config.namespaces or ("",)]
+        problem: Exception | None = None
+        for kind, namespace in list(self._to_list):
+            try:
+                await self._list(kind, namespace)
+            except (ApiError, aiohttp.ClientError, OSError) as error:
+                problem = problem or error
+            else:
+                self._to_list.remove((kind, namespace))
+        if problem is not None:
+            raise problem
+        self._liveness.listed(self._newest.items(), self._clock())
         for kind in (Kind.VOICE, Kind.CONVERSION):
             for key in self._cache.keys(kind):
                 self._queue.add(key)
+
+    async def _list(self, kind: Kind, namespace: str) -> None:
+        bodies, version = await self._kube.list(kind, namespace, CHILD_SELECTOR if kind.child else "")
+        self._newest[self._watch(kind, namespace)] = max(map(version_of, bodies), default=0)
+        covered = frozenset(filter(None, [namespace]))
+        for change in self._cache.replace(kind, covered, bodies, version):
+            self._take_up(change)
 
     def _watch(self, kind: Kind, namespace: str) -> Watch:
         """The watch that tells of a namespace."""
