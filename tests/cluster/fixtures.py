@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from .control_plane import ControlPlane
-from .layout import state_folder
+from .layout import REPOSITORY, state_folder
 from .node import Node
 
 
@@ -15,6 +15,18 @@ def control_plane() -> Iterator[ControlPlane]:
     """A control plane of this worker's own; `.kubeconfig` is a path, `.kubectl(...)` runs kubectl on it."""
     with ControlPlane.start() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def served_kinds(control_plane: ControlPlane) -> ControlPlane:
+    """A control plane that knows our kinds, and has the Secret of the operator's key pair."""
+    control_plane.kubectl("apply", "--validate=false", "-k", str(REPOSITORY / "crds"))
+    kinds = ("crd/voicemodels.voice.rvc.dev", "crd/conversions.voice.rvc.dev")
+    control_plane.kubectl("wait", "--for=condition=Established", *kinds, "--timeout=60s")
+    control_plane.kubectl("create", "namespace", "rvc-system")
+    key = REPOSITORY / "manifests" / "base" / "operator-key.yaml"
+    control_plane.kubectl("apply", "--namespace=rvc-system", "-f", str(key))
+    return control_plane
 
 
 @pytest.fixture(scope="session")

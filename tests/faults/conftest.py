@@ -6,11 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.cluster.control_plane import ControlPlane
-from tests.operator.conftest import served_kinds
 
 from .places import Places, places
-
-__all__ = ["served_kinds"]
 
 
 @pytest.fixture

@@ -14,22 +14,10 @@ from rvc_operator.runtime.kube import Kube
 from tests.cluster.control_plane import ControlPlane
 
 from .kubelet import Kubelet
-from .process import REPOSITORY, OperatorProcess
+from .process import OperatorProcess
 from .world import World
 
 _numbers = count(1)
-
-
-@pytest.fixture(scope="session")
-def served_kinds(control_plane: ControlPlane) -> ControlPlane:
-    """A control plane that knows our kinds, and has the Secret of the operator's key pair."""
-    control_plane.kubectl("apply", "--validate=false", "-k", str(REPOSITORY / "crds"))
-    kinds = ("crd/voicemodels.voice.rvc.dev", "crd/conversions.voice.rvc.dev")
-    control_plane.kubectl("wait", "--for=condition=Established", *kinds, "--timeout=60s")
-    control_plane.kubectl("create", "namespace", "rvc-system")
-    key = REPOSITORY / "manifests" / "base" / "operator-key.yaml"
-    control_plane.kubectl("apply", "--namespace=rvc-system", "-f", str(key))
-    return control_plane
 
 
 @pytest.fixture(scope="module")
