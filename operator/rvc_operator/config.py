@@ -64,7 +64,11 @@ def _ppu() -> Accelerator:
             "alibabacloud.com/compute-qos": "default",
             "alibabacloud.com/gpu-model-series": "P16EN",
         },
-        annotations={"alibabacloud.com/extra-ephemeral-storage": "200Gi"},
+        annotations={
+            "alibabacloud.com/extra-ephemeral-storage": "200Gi",
+            # Without it network policies do not count for a pod.
+            "alibabacloud.com/enable-network-policy-agent": "true",
+        },
         trainer=beside,
         server=beside,
         shared_memory="16Gi",

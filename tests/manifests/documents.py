@@ -27,3 +27,8 @@ def one(objects: tuple[dict[str, Any], ...], kind: str) -> dict[str, Any]:
     """The only object of a kind."""
     (found,) = (item for item in objects if item["kind"] == kind)
     return found
+
+
+def some(objects: tuple[dict[str, Any], ...], kind: str) -> list[dict[str, Any]]:
+    """All objects of a kind."""
+    return [item for item in objects if item["kind"] == kind]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from rvc.contract import CONTENT_PRODUCER_VARIABLE
 from rvc_operator.config import builtin_accelerators, load_config
@@ -127,7 +128,10 @@ def test_the_acs_overlay_spells_out_the_accelerator_that_is_built_in(tmp_path: P
     assert str(named.parent) == mount["mountPath"]
     (tmp_path / named.name).write_text(catalogue["data"][named.name])
     config = load_config(environment | {"RVC_ACCELERATORS_FILE": str(tmp_path / named.name)})
-    assert config.accelerators == builtin_accelerators()
+    builtin = builtin_accelerators()
+    assert config.accelerators["P16EN"] == builtin["P16EN"]
+    on_acs = {"alibabacloud.com/enable-network-policy-agent": "true"}
+    assert config.accelerators["CPU"] == structs.replace(builtin["CPU"], annotations=on_acs)
 
 
 def test_who_makes_the_files_is_said_in_the_acs_overlay() -> None:

@@ -1,6 +1,7 @@
-"""The operator does its work with the rights of `manifests/base`, and no others."""
+"""The operator does its work with the rights of the manifests, and no others."""
 
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import yaml
 
 from rvc_operator.runtime.cache import Kind
+from tests.manifests.documents import build
 
 from .manifests import conversion_spec, voice_spec
 from .process import REPOSITORY
@@ -16,32 +18,14 @@ from .world import World
 pytestmark = pytest.mark.cluster
 
 
-async def test_the_rights_of_the_manifests_are_enough(lone_world: World, tmp_path: Path) -> None:
+async def test_the_rights_of_an_installation_for_one_namespace_are_enough(
+    lone_world: World, tmp_path: Path
+) -> None:
     world = lone_world
-    # A namespace-restricted installation: the same rules, bound in one namespace only.
-    documents = yaml.safe_load_all((REPOSITORY / "manifests" / "base" / "role.yaml").read_text())
-    role = next(one for one in documents if one["kind"] == "ClusterRole")
-    name = f"operator-{world.namespace}"
-    world.kubectl.apply(
-        role | {"metadata": {"name": name}},
-        {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": {"name": "operator", "namespace": world.namespace},
-        },
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "RoleBinding",
-            "metadata": {"name": "operator", "namespace": world.namespace},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": "operator", "namespace": world.namespace}],
-        },
-    )
-    subject = {"kind": "ServiceAccount", "name": "operator", "namespace": world.namespace}
-    world.kubectl.apply(_key_binding() | {"subjects": [subject]})
+    world.kubectl.apply(*_installation(world.namespace))
     token = await _token(world)
     world.operator.kubeconfig = _with_token(world.operator.kubeconfig, tmp_path / "kubeconfig", token)
-    world.operator.start()
+    world.operator.start(POD_NAMESPACE=world.namespace)
     await world.create(Kind.VOICE, "alice", voice_spec(serving={"idleTimeoutSeconds": 1}))
     await world.create(Kind.CONVERSION, "hello", conversion_spec(ttlSecondsAfterFinished=2))
     await world.until_ready(Kind.CONVERSION, "hello", "True", "Converted")
@@ -55,11 +39,11 @@ async def test_the_rights_of_the_manifests_are_enough(lone_world: World, tmp_pat
     assert "403" not in world.operator.log()
 
 
-def _key_binding() -> dict[str, Any]:
-    """That of the Role on the Secret of the operator's key pair."""
-    documents = yaml.safe_load_all((REPOSITORY / "manifests" / "base" / "operator-key.yaml").read_text())
-    (binding,) = (one for one in documents if one["kind"] == "RoleBinding")
-    return binding | {"metadata": {"name": binding["metadata"]["name"], "namespace": "rvc-system"}}
+def _installation(namespace: str) -> list[dict[str, Any]]:
+    """What the overlay brings into a namespace, but for the operator itself."""
+    text = json.dumps(build(REPOSITORY / "manifests" / "overlays" / "namespaced"))
+    objects = json.loads(text.replace('"voices"', f'"{namespace}"'))
+    return [one for one in objects if one["kind"] != "Deployment"]
 
 
 async def _token(world: World) -> str:
@@ -71,7 +55,8 @@ async def _token(world: World) -> str:
         found[:] = [
             one["data"]["token"]
             for one in secrets
-            if one["metadata"].get("annotations", {}).get("kubernetes.io/service-account.name") == "operator"
+            if one["metadata"].get("annotations", {}).get("kubernetes.io/service-account.name")
+            == "rvc-operator"
             and "token" in one.get("data", {})
         ]
         return bool(found)
