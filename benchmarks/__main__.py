@@ -15,15 +15,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from tests.demo import speech
-
-from . import scale
 
 ROOT = Path(__file__).resolve().parent.parent
 RVC = Path(sys.executable).parent / "rvc"
@@ -50,26 +47,16 @@ class Usage:
 
 
 class Bench:
-    """Recordings, and a voice to convert with, made once for all benchmarks of a run that want them."""
+    """Recordings, and a voice to convert with, made once for all benchmarks of a run."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._voice = folder / "voice"
-
-    @cached_property
-    def training(self) -> Usage:
-        """Learning the voice, and what that took."""
-        speech.write_dataset(self.folder / "recordings", self.folder / "held-out", minutes=2)
-        speech.write_sources(self.folder / "inbox")
-        return self.run(
-            "train", str(self.folder / "recordings"), str(self._voice), *TRAINING, "--epochs", "4"
+        speech.write_dataset(folder / "recordings", folder / "held-out", minutes=2)
+        speech.write_sources(folder / "inbox")
+        self.voice = folder / "voice"
+        self.training = self.run(
+            "train", str(folder / "recordings"), str(self.voice), *TRAINING, "--epochs", "4"
         )
-
-    @property
-    def voice(self) -> Path:
-        """A voice to convert with."""
-        assert self.training
-        return self._voice
 
     def run(self, *arguments: str) -> Usage:
         """Run `rvc ARGUMENTS` and measure it."""
@@ -110,11 +97,10 @@ TRAINING = ("--architecture", "Light", "--sample-rate", "32000", "--batch-size",
 
 def train_cpu_light(bench: Bench) -> Iterator[Figure]:
     """Training with everything around it, on two minutes of speech."""
-    short = bench.training
     longer = bench.run(
         "train", str(bench.folder / "recordings"), str(bench.folder / "longer"), *TRAINING, "--epochs", "12"
     )
-    per_epoch = (longer.seconds - short.seconds) / 8
+    per_epoch = (longer.seconds - bench.training.seconds) / 8
     command = longer.command
     yield Figure(
         "train-cpu-light-epoch-of-2-minutes", per_epoch, "s", f"{command} (less the same with 4 epochs)"
@@ -138,17 +124,10 @@ def convert_cpu_light_memory(bench: Bench) -> Iterator[Figure]:
     yield Figure("convert-cpu-light-memory-30min", long.peak_mebibytes, "MiB", long.command)
 
 
-def scale_of_the_operator(bench: Bench) -> Iterator[Figure]:
-    """The operator and many objects; see `scale`."""
-    for name, value, unit in scale.scale():
-        yield Figure(name, value, unit, f"VOICES={scale.VOICES} make bench ONLY=scale")
-
-
 BENCHMARKS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "train-cpu-light": train_cpu_light,
     "convert-cpu-light": convert_cpu_light,
     "convert-cpu-light-memory": convert_cpu_light_memory,
-    "scale": scale_of_the_operator,
 }
 
 
