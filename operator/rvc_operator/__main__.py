@@ -10,6 +10,7 @@ import kopf
 
 from . import main as registrations
 from .config import ConfigurationError, load_config
+from .runtime.logs import NamesObjects
 
 
 def main() -> int:
@@ -19,7 +20,9 @@ def main() -> int:
     except ConfigurationError as error:
         print(f"rvc-operator: {error}", file=sys.stderr)  # noqa: T201
         return 2
-    kopf.configure(log_format=kopf.LogFormat.FULL)
+    kopf.configure(log_format=kopf.LogFormat.JSON)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(NamesObjects())
     # A line for each watch event and for each probe would bury ours.
     for noisy in ("kopf.objects", "kopf.activities.probe", "aiohttp.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

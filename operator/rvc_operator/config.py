@@ -100,6 +100,8 @@ class Config:
     """`RVC_NAMESPACES`: namespaces to serve, separated by commas; empty for the whole cluster."""
     liveness: str = "http://0.0.0.0:8081/healthz"
     """`RVC_LIVENESS`: address of the operator's own health endpoint."""
+    metrics_port: int = 8082
+    """`RVC_METRICS_PORT`: where Prometheus finds `/metrics`."""
     namespace: str = "rvc-system"
     """`POD_NAMESPACE`: the operator's own namespace, where its key pair is."""
     public_key: str = ""
@@ -129,6 +131,7 @@ _NUMBERS: Mapping[str, type[float] | type[int]] = {
     "retry_seconds": float,
     "retry_limit_seconds": float,
     "workers": int,
+    "metrics_port": int,
 }
 
 _TEXTS: Mapping[str, str] = {

@@ -32,6 +32,8 @@ import kopf
 from rvc.contract import API_GROUP
 
 from .config import Config
+from .metrics.endpoint import Endpoint
+from .metrics.meters import Meters
 from .runtime.cache import Kind
 from .runtime.keys import wait_for_signer
 from .runtime.kube import Kube, client_configuration
@@ -73,17 +75,21 @@ async def startup(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) ->
     for kind in Kind:
         if kind.child:
             settings.watching.label_selectors[kind.plural] = CHILD_SELECTOR
-    kube = Kube(await client_configuration())
+    meters = Meters()
+    kube = Kube(await client_configuration(), meters.requested)
     # Started without an API server, the operator is to say that it is alive; so nothing is waited for here.
     memo.operator = Operator(
-        config, kube, lambda: wait_for_signer(kube, config.namespace, iter(Backoffs())), utc_now
+        config, kube, lambda: wait_for_signer(kube, config.namespace, iter(Backoffs())), utc_now, meters
     )
     memo.operator.start()
+    memo.endpoint = Endpoint(meters.registry)
+    await memo.endpoint.start(config.metrics_port)
 
 
 @kopf.on.cleanup(registry=registry)
 async def cleanup(memo: kopf.Memo, **_: Any) -> None:
     """End all work."""
+    await memo.endpoint.stop()
     await memo.operator.stop()
 
 

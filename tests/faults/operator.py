@@ -17,6 +17,7 @@ from kubernetes.aio.client import Configuration
 
 from rvc.proof import SEED_BYTES, Signer
 from rvc_operator.config import Config
+from rvc_operator.metrics.meters import Meters
 from rvc_operator.runtime.cache import Kind
 from rvc_operator.runtime.kube import Kube
 from rvc_operator.runtime.operator import CHILD_SELECTOR, Operator, utc_now
@@ -72,7 +73,7 @@ class LocalOperator:
     async def _live(self) -> None:
         # The authority is not needed for plain HTTP; reading those of the machine takes 50 ms.
         kube = Kube(Configuration(host=self._url, ssl_ca_cert=self._authority))
-        self.operator = Operator(self._config, kube, self._key, self._now)
+        self.operator = Operator(self._config, kube, self._key, self._now, Meters())
         try:
             self.operator.start()
             async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:

@@ -21,11 +21,14 @@ class OperatorProcess:
     """What `python -m` runs, and its arguments."""
     liveness: str = ""
     """Where it says whether it is alive, once started."""
+    metrics_port: int = 0
+    """Where it answers `/metrics`, once started."""
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self, **settings: str) -> None:
         """Start it, with quick polls and retries; keyword arguments are environment variables."""
         self.liveness = f"http://127.0.0.1:{_free_port()}/healthz"
+        self.metrics_port = _free_port()
         environment = os.environ | {
             "KUBECONFIG": str(self.kubeconfig),
             "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "operator")]),
@@ -33,6 +36,7 @@ class OperatorProcess:
             "RVC_SERVER_IMAGE": "localhost/rvc-inference:test",
             "RVC_NAMESPACES": self.namespace,
             "RVC_LIVENESS": self.liveness,
+            "RVC_METRICS_PORT": str(self.metrics_port),
             "RVC_POLL_SECONDS": "0.2",
             "RVC_RETRY_SECONDS": "0.2",
             "RVC_RETRY_LIMIT_SECONDS": "1",

@@ -10,6 +10,7 @@ import pytest
 from rvc.proof import Signer
 from rvc_operator.api.names import MANAGED_BY_LABEL, MANAGER
 from rvc_operator.api.objects import Pod
+from rvc_operator.metrics.meters import Meters
 from rvc_operator.runtime.cache import Body, Cache, Key, Kind
 from rvc_operator.runtime.conversions import Conversions
 from rvc_operator.runtime.pods import Pods
@@ -51,7 +52,7 @@ class Place:
 async def place() -> AsyncIterator[Place]:
     api = ApiServer()
     kube, pods = await api.start(), Pods(Signer(bytes(32)))
-    yield Place(api, Shell(CONFIG, Cache(), kube, pods, lambda: NOW, lambda change: None))
+    yield Place(api, Shell(CONFIG, Cache(), kube, pods, lambda: NOW, lambda change: None, Meters()))
     await pods.close()
     await kube.close()
     await api.stop()

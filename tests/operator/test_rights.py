@@ -36,7 +36,8 @@ async def test_the_rights_of_an_installation_for_one_namespace_are_enough(
 
     await world.until("servers and Conversion have gone", at_rest)
     assert "Converted" in world.events()
-    assert "403" not in world.operator.log()
+    assert "403: " not in world.operator.log()
+    assert "Forbidden" not in world.operator.log()
 
 
 def _installation(namespace: str) -> list[dict[str, Any]]:

@@ -35,6 +35,7 @@ from rvc.contract import (
 from rvc.proof import POD_UID_VARIABLE
 from rvc.voice import Voice, publish_voice
 from rvc_operator.api.names import SERVER_CONTAINER
+from rvc_operator.metrics.meters import Meters
 from rvc_operator.runtime.cache import Body, Cache, Key, Kind
 from rvc_operator.runtime.conversions import Conversions
 from rvc_operator.runtime.pods import Pods
@@ -210,7 +211,7 @@ class Sharing:
         """Reconcile until the Conversion has ended; its status then."""
         api = ApiServer()
         kube, pods = await api.start(), Pods(OPERATOR)
-        shell = Shell(factory.CONFIG, Cache(), kube, pods, lambda: factory.NOW, lambda change: None)
+        shell = Shell(factory.CONFIG, Cache(), kube, pods, lambda: factory.NOW, lambda change: None, Meters())
 
         def put(kind: Kind, body: Body) -> Key:
             shell.record(kind, api.put(kind, body))

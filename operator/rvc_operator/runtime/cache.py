@@ -86,6 +86,10 @@ class Cache:
         """Every object of a kind."""
         return [key for key in self._objects if key.kind is kind]
 
+    def all(self, kind: Kind) -> list[Body]:
+        """Every object of a kind, itself."""
+        return [body for key, body in self._objects.items() if key.kind is kind]
+
     def store(self, kind: Kind, body: Body) -> Change | None:
         """Take an object as it was read or written; None if that is no news."""
         key = key_of(kind, body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kubernetes.aio import config as kube_config
@@ -57,8 +57,12 @@ async def client_configuration() -> Configuration:
 class Kube:
     """Requests to one API server; objects are dicts as in their YAML."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(
+        self, configuration: Configuration, requested: Callable[[str, int | None], None] | None = None
+    ) -> None:
+        """`requested` is told the method of every request and the status of its answer, None for none."""
         self._client = ApiClient(configuration)
+        self._requested = requested or (lambda _verb, _code: None)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -137,8 +141,13 @@ class Kube:
             body=body,
             auth_settings=["BearerToken"],
         )
-        response = await self._client.call_api(*request, _request_timeout=TIMEOUT_SECONDS)
-        content = await response.read()  # type: ignore[no-untyped-call]
+        code: int | None = None
+        try:
+            response = await self._client.call_api(*request, _request_timeout=TIMEOUT_SECONDS)
+            content = await response.read()  # type: ignore[no-untyped-call]
+            code = response.status
+        finally:
+            self._requested(method, code)
         if not 200 <= response.status < 300:
             raise ERRORS.get(response.status, ApiError)(response.status, _message(content))
         result: Body = json.loads(content)

@@ -16,11 +16,14 @@ import msgspec
 from rvc.proof import Signer
 from rvc_operator.api.names import MANAGED_BY_LABEL, MANAGER
 from rvc_operator.config import Config
+from rvc_operator.metrics.collector import PresentCollector, Sources
+from rvc_operator.metrics.meters import Meters
 
 from .cache import Body, Cache, Change, Key, Kind, key_of, version_of
 from .conversions import Conversions
 from .kube import TOO_MANY_REQUESTS, ApiError, Kube
 from .liveness import Liveness, Watch
+from .logs import working_on
 from .pods import Pods
 from .queue import WorkQueue
 from .routing import affected
@@ -46,6 +49,7 @@ class Operator:
         kube: Kube,
         signer: Callable[[], Awaitable[Signer]],
         now: Callable[[], datetime],
+        meters: Meters,
     ) -> None:
         """To be made inside an event loop, whose clock measures all intervals; `now` is the time of day in
         whole seconds, UTC. Nothing is done before there is a signer, however long that takes."""
@@ -53,6 +57,7 @@ class Operator:
         self._kube = kube
         self._signer = signer
         self._now = now
+        self._meters = meters
         self._pods: Pods | None = None
         self._cache = Cache()
         self._clock = asyncio.get_running_loop().time
@@ -62,7 +67,9 @@ class Operator:
         self._to_list: list[tuple[Kind, str]] = []
         """What is still to be listed in this round."""
         self._newest: dict[Watch, int] = {}
+        self._heard: dict[Watch, float] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        meters.registry.register(PresentCollector(self._sources()))
 
     def start(self) -> None:
         """Begin to read everything there is; work follows once it has been read, however long that takes."""
@@ -83,7 +90,9 @@ class Operator:
 
     def observe(self, kind: Kind, deleted: bool, body: Body) -> None:
         """Hear of an object from a watch."""
-        self._liveness.heard(self._watch(kind, key_of(kind, body).namespace), version_of(body))
+        watch = self._watch(kind, key_of(kind, body).namespace)
+        self._heard[watch] = self._clock()
+        self._liveness.heard(watch, version_of(body))
         change = self._cache.remove(kind, body) if deleted else self._cache.store(kind, body)
         if change is not None:
             self._take_up(change)
@@ -115,7 +124,7 @@ class Operator:
         config = replace(self._config, public_key=signer.public_key)
         log.info("configuration: %s", msgspec.json.encode(config).decode())
         self._pods = Pods(signer)
-        shell = Shell(config, self._cache, self._kube, self._pods, self._now, self._route)
+        shell = Shell(config, self._cache, self._kube, self._pods, self._now, self._route, self._meters)
         conversions = Conversions(shell)
         await self._listed.wait()
         others = range(config.workers - 1)
@@ -125,10 +134,13 @@ class Operator:
     async def _work(self, shell: Shell, conversions: Conversions) -> None:
         while True:
             key = await self._queue.get()
+            begun = self._clock()
             try:
-                voice = key.kind is Kind.VOICE
-                seconds = await (reconcile_voice(shell, key) if voice else conversions.reconcile(key))
+                with working_on(key):
+                    voice = key.kind is Kind.VOICE
+                    seconds = await (reconcile_voice(shell, key) if voice else conversions.reconcile(key))
             except Exception as error:
+                self._meters.reconciled(key.kind.kind, self._clock() - begun, error)
                 delay = self._queue.failed(key)
                 expected = not isinstance(error, TypeError | ValueError | LookupError | AssertionError)
                 log.warning(
@@ -141,6 +153,7 @@ class Operator:
                     exc_info=None if expected else error,
                 )
             else:
+                self._meters.reconciled(key.kind.kind, self._clock() - begun)
                 self._queue.done(key, seconds)
 
     async def _resync(self) -> None:
@@ -186,6 +199,18 @@ class Operator:
         covered = frozenset(filter(None, [namespace]))
         for change in self._cache.replace(kind, covered, bodies, version):
             self._take_up(change)
+
+    def _sources(self) -> Sources:
+        """Where metrics read the present."""
+        return Sources(
+            voices=lambda: self._cache.all(Kind.VOICE),
+            conversions=lambda: self._cache.all(Kind.CONVERSION),
+            queue_depth=lambda: self._queue.depth,
+            seconds_since_listing=self.seconds_since_listing,
+            seconds_since_heard=lambda: {
+                watch: self._clock() - heard for watch, heard in self._heard.items()
+            },
+        )
 
     def _watch(self, kind: Kind, namespace: str) -> Watch:
         """The watch that tells of a namespace."""

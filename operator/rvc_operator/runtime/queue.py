@@ -37,6 +37,12 @@ class WorkQueue(Generic[K]):
         """Keys that wait, due or not."""
         return len(self._due)
 
+    @property
+    def depth(self) -> int:
+        """Keys that are due and that no worker has taken yet."""
+        now = self._clock()
+        return sum(due <= now for due in self._due.values())
+
     def add(self, key: K, seconds: float = 0.0) -> None:
         """Look at `key` in so many seconds, or earlier if that was asked for already."""
         due = self._clock() + seconds

@@ -21,6 +21,7 @@ from rvc_operator.api.common import API_VERSION
 from rvc_operator.api.names import MANAGED_BY_LABEL, MANAGER
 from rvc_operator.api.rules import to_object
 from rvc_operator.config import Config
+from rvc_operator.metrics.meters import Meters
 from rvc_operator.plan.actions import Event
 
 from .cache import Body, Cache, Change, Key, Kind, key_of
@@ -52,6 +53,7 @@ class Shell:
     """Time of day in whole seconds, UTC."""
     changed: Callable[[Change], None]
     """Told of every change that our own writes made."""
+    meters: Meters
 
     def record(self, kind: Kind, body: Body) -> None:
         """Take the answer to a write of ours into the cache."""
@@ -96,11 +98,20 @@ class Shell:
             return True
         guarded = {"metadata": {"resourceVersion": body["metadata"]["resourceVersion"]}, "status": patch}
         try:
-            self.record(key.kind, await self.kube.patch(key, guarded, "status"))
+            written = await self.kube.patch(key, guarded, "status")
         except Conflict:
             self.record(key.kind, await self.kube.get(key))
             return False
+        # Not when the cache takes it: a watch may have been faster.
+        self._count(key.kind, body, written)
+        self.record(key.kind, written)
         return True
+
+    def _count(self, kind: Kind, before: Body, after: Body) -> None:
+        if kind is Kind.VOICE:
+            self.meters.voice_written(before, after)
+        else:
+            self.meters.conversion_written(before, after)
 
     async def tell(self, kind: Kind, body: Body, events: Iterable[Event]) -> None:
         """Post events about an object; that an event is lost is no reason to fail."""
