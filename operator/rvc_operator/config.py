@@ -1,8 +1,4 @@
-"""The operator's configuration: frozen, read once from the environment, printed at start.
-
-What differs between cloud accounts and regions (names of resources, labels, images, sizes) is data in the
-accelerator catalogue; a YAML file (`RVC_ACCELERATORS_FILE`) replaces built-in entries and adds others.
-"""
+"""The operator's configuration: frozen, read once from the environment, printed at start."""
 
 from __future__ import annotations
 
@@ -11,81 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-from msgspec import Struct
+from rvc.contract import CONTENT_PRODUCER_VARIABLE, DEFAULT_CONTENT_PRODUCER
 
-from rvc.contract import CONTENT_PRODUCER_VARIABLE, DEFAULT_CONTENT_PRODUCER, Device
-
-from .api.voicemodel import CPU_MODEL
+from .accelerators import Accelerator, CatalogueError, builtin_accelerators, read_catalogue
 
 
 class ConfigurationError(Exception):
     """The operator cannot start as it is configured; the message names the variable and what it must hold."""
-
-
-class Resources(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """Requests and limits of one container, as in a pod."""
-
-    requests: dict[str, str] = {}
-    limits: dict[str, str] = {}
-
-
-class Accelerator(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """How pods ask for one model of accelerator."""
-
-    device: Device = Device.CUDA
-    """What trainer and server compute on."""
-    resource_name: str = ""
-    """Extended resource of one card; empty for none."""
-    labels: dict[str, str] = {}
-    """Labels of the pod, e.g. the compute class."""
-    node_selector: dict[str, str] = {}
-    """Labels of the node, e.g. of reserved ones."""
-    annotations: dict[str, str] = {}
-    """Annotations of the pod, e.g. for more ephemeral storage."""
-    trainer: Resources = Resources()
-    """CPU, memory and storage beside the cards of a trainer."""
-    server: Resources = Resources()
-    """CPU, memory and storage beside the card of a server."""
-    shared_memory: str = ""
-    """Size limit of the trainer's /dev/shm; empty for the node's default."""
-    trainer_image: str = ""
-    """Trainer image for this model; empty for `RVC_TRAINER_IMAGE`."""
-    server_image: str = ""
-    """Server image for this model; empty for `RVC_SERVER_IMAGE`."""
-
-
-def _ppu() -> Accelerator:
-    beside = Resources(requests={"cpu": "8", "memory": "64Gi"}, limits={"cpu": "8", "memory": "64Gi"})
-    return Accelerator(
-        resource_name="alibabacloud.com/ppu",
-        labels={
-            "alibabacloud.com/compute-class": "gpu",
-            "alibabacloud.com/compute-qos": "default",
-            "alibabacloud.com/gpu-model-series": "P16EN",
-        },
-        annotations={
-            "alibabacloud.com/extra-ephemeral-storage": "200Gi",
-            # Without it network policies do not count for a pod.
-            "alibabacloud.com/enable-network-policy-agent": "true",
-        },
-        trainer=beside,
-        server=beside,
-        shared_memory="16Gi",
-    )
-
-
-def builtin_accelerators() -> dict[str, Accelerator]:
-    """The models that are known without a catalogue file."""
-    return {
-        # Small enough for a two-core node that also runs a cluster; not capped, so idle cores are used.
-        CPU_MODEL: Accelerator(
-            device=Device.CPU,
-            trainer=Resources(requests={"cpu": "500m", "memory": "1Gi"}),
-            server=Resources(requests={"cpu": "250m", "memory": "512Mi"}),
-        ),
-        "P16EN": _ppu(),
-    }
 
 
 @dataclass(frozen=True)
@@ -122,7 +50,7 @@ class Config:
     workers: int = 16
     """`RVC_WORKERS`: objects reconciled at the same time."""
     accelerators: Mapping[str, Accelerator] = field(default_factory=builtin_accelerators)
-    """The catalogue: model, as in `spec.accelerator.model`, to its entry."""
+    """`RVC_ACCELERATORS_FILE`: the catalogue, from each model as in `spec.accelerator.model` to its entry."""
 
 
 _NUMBERS: Mapping[str, type[float] | type[int]] = {
@@ -180,7 +108,6 @@ def _accelerators(path: str) -> dict[str, Accelerator]:
     if not path:
         return builtin_accelerators()
     try:
-        entries = msgspec.yaml.decode(Path(path).read_bytes(), type=dict[str, Accelerator])
-    except (OSError, msgspec.DecodeError) as error:
-        raise ConfigurationError(f"RVC_ACCELERATORS_FILE: {path} cannot be read: {error}") from error
-    return builtin_accelerators() | entries
+        return read_catalogue(Path(path))
+    except CatalogueError as error:
+        raise ConfigurationError(f"RVC_ACCELERATORS_FILE: {path}: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 from msgspec import structs
 
 from rvc.contract import CONTENT_PRODUCER_VARIABLE
-from rvc_operator.config import builtin_accelerators, load_config
+from rvc_operator.accelerators import Accelerator, builtin_accelerators
+from rvc_operator.config import load_config
 from rvc_operator.runtime.keys import KEY_SECRET
 
 from .documents import MANIFESTS, OVERLAYS, ROOT, build, one
@@ -114,7 +116,7 @@ def test_an_overlay_names_all_three_images(overlay: str, registry: str) -> None:
         assert image.partition(":")[0].endswith(f"/{name}")
 
 
-def test_the_acs_overlay_spells_out_the_accelerator_that_is_built_in(tmp_path: Path) -> None:
+def test_the_acs_overlay_spells_out_the_accelerators_that_are_built_in(tmp_path: Path) -> None:
     objects = build(MANIFESTS / "overlays/acs")
     catalogue = one(objects, "ConfigMap")
     pod = one(objects, "Deployment")["spec"]["template"]["spec"]
@@ -129,9 +131,19 @@ def test_the_acs_overlay_spells_out_the_accelerator_that_is_built_in(tmp_path: P
     (tmp_path / named.name).write_text(catalogue["data"][named.name])
     config = load_config(environment | {"RVC_ACCELERATORS_FILE": str(tmp_path / named.name)})
     builtin = builtin_accelerators()
-    assert config.accelerators["P16EN"] == builtin["P16EN"]
+    assert list(config.accelerators) == list(builtin)
     on_acs = {"alibabacloud.com/enable-network-policy-agent": "true"}
     assert config.accelerators["CPU"] == structs.replace(builtin["CPU"], annotations=on_acs)
+    for model in set(builtin) - {"CPU"}:
+        written = config.accelerators[model]
+        assert structs.replace(written, trainer_image="", server_image="") == builtin[model]
+        on_its_own_torch = builtin[model].resource_name == "nvidia.com/gpu"
+        assert (bool(written.trainer_image), bool(written.server_image)) == (on_its_own_torch,) * 2
+
+
+def test_the_acs_overlay_names_every_field_of_the_catalogue() -> None:
+    comments = (MANIFESTS / "overlays/acs/accelerators.yaml").read_text().partition("\nP16EN:")[0]
+    assert re.findall(r"^#   (\w+):", comments, re.MULTILINE) == list(Accelerator.__struct_encode_fields__)
 
 
 def test_who_makes_the_files_is_said_in_the_acs_overlay() -> None:

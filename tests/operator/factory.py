@@ -1,5 +1,6 @@
 """Objects as the API server would show them, for the tests of pure plans."""
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,6 +8,7 @@ import msgspec
 
 from rvc import contract
 from rvc.proof import Signer
+from rvc_operator.accelerators import Accelerator
 from rvc_operator.api.names import (
     COMPONENT_LABEL,
     REVISION_LABEL,
@@ -27,6 +29,11 @@ CONFIG = Config(
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 DIGEST = "sha256:" + "0f" * 32
 Body = dict[str, Any]
+
+
+def with_accelerators(**entries: Accelerator) -> Config:
+    """The configuration with more models in its catalogue, or others."""
+    return dataclasses.replace(CONFIG, accelerators=dict(CONFIG.accelerators) | entries)
 
 
 def seconds(number: float) -> timedelta:

@@ -46,6 +46,9 @@ RESERVED = voice_spec(
     storage={"uri": "oss://voices/", "region": "cn-wulanchabu", "serviceAccountName": "rrsa"},
     accelerator={"model": "P16EN", "computeClass": "gpu-hpn"},
 )
+GU8TF = voice_spec(accelerator={"model": "GU8TF", "count": 8, "driverVersion": "1.2.3"})
+GU8TEF_RESERVED = voice_spec(accelerator={"model": "GU8TEF", "computeClass": "gpu-hpn"})
+L20 = voice_spec(accelerator={"model": "L20", "qos": "best-effort"})
 IMPORTED = voice_spec(
     dataset=None,
     training={"epochs": 7, "baseModelsUri": "pvc://base-models/v1/"},
@@ -62,6 +65,16 @@ PUBLIC = voice_spec(
         "tokenSecretRef": {"name": "callers", "key": "alice"},
     }
 )
+SPECS = {
+    "cpu": CPU,
+    "ppu": PPU,
+    "ppu-reserved": RESERVED,
+    "gu8tf": GU8TF,
+    "gu8tef-reserved": GU8TEF_RESERVED,
+    "l20": L20,
+    "imported": IMPORTED,
+    "public": PUBLIC,
+}
 
 
 def voice(spec: Body) -> VoiceModel:
@@ -82,10 +95,7 @@ def manifests(spec: Body) -> list[Manifest]:
     ]
 
 
-@pytest.mark.parametrize(
-    ("name", "spec"),
-    [("cpu", CPU), ("ppu", PPU), ("ppu-reserved", RESERVED), ("imported", IMPORTED), ("public", PUBLIC)],
-)
+@pytest.mark.parametrize(("name", "spec"), SPECS.items(), ids=SPECS)
 def test_manifests_are_as_agreed(name: str, spec: Body) -> None:
     path = GOLDEN / f"{name}.yaml"
     text = yaml.safe_dump_all(manifests(spec), sort_keys=False, width=110)

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -31,27 +30,12 @@ def test_the_rest_is_read_from_the_environment() -> None:
         ({"RVC_TRAINER_IMAGE": ""}, "RVC_TRAINER_IMAGE"),
         ({"RVC_WORKERS": "many"}, "RVC_WORKERS"),
         ({"RVC_POLL_SECONDS": "0"}, "RVC_POLL_SECONDS"),
-        ({"RVC_ACCELERATORS_FILE": "/nowhere.yaml"}, "/nowhere.yaml"),
+        ({"RVC_ACCELERATORS_FILE": "/nowhere.yaml"}, "RVC_ACCELERATORS_FILE: /nowhere.yaml"),
     ],
 )
 def test_what_is_wrong_is_named(changes: dict[str, str], named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
         load_config(IMAGES | changes)
-
-
-def test_accelerators_are_added_from_a_file(tmp_path: Path) -> None:
-    file = tmp_path / "accelerators.yaml"
-    file.write_text("L20:\n  resourceName: nvidia.com/gpu\n  trainer:\n    requests: {cpu: '8'}\n")
-    accelerators = load_config(IMAGES | {"RVC_ACCELERATORS_FILE": str(file)}).accelerators
-    assert sorted(accelerators) == ["CPU", "L20", "P16EN"]
-    assert accelerators["L20"].resource_name == "nvidia.com/gpu"
-
-
-def test_a_misspelt_field_of_the_catalogue_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "accelerators.yaml"
-    file.write_text("L20:\n  resource: nvidia.com/gpu\n")
-    with pytest.raises(ConfigurationError, match="resource"):
-        load_config(IMAGES | {"RVC_ACCELERATORS_FILE": str(file)})
 
 
 def test_the_operator_loads_no_torch_and_no_core() -> None:

@@ -13,9 +13,8 @@ from tests.cluster.control_plane import ControlPlane
 from tests.cluster.layout import ClusterError
 
 from .manifests import voice_spec
-from .test_build import CPU, IMPORTED, PPU, PUBLIC, RESERVED, manifests
+from .test_build import SPECS, manifests
 
-SPECS = {"cpu": CPU, "ppu": PPU, "ppu-reserved": RESERVED, "imported": IMPORTED, "public": PUBLIC}
 VOLUMES = {
     "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected",
     "secret",

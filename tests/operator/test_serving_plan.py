@@ -174,7 +174,7 @@ def test_the_old_revision_stays_usable_while_the_wanted_one_fails() -> None:
 @pytest.mark.parametrize(
     ("changes", "advice"),
     [
-        ({"accelerator": {"model": "Abacus"}}, "CPU, P16EN"),
+        ({"accelerator": {"model": "Abacus"}}, "CPU, GU8TEF, GU8TF, L20, P16EN"),
         ({"deletionPolicy": "Delete"}, "use Retain"),
         ({"serving": {"service": {"type": "LoadBalancer"}}}, "set tokenSecretRef"),
         ({"storage": {"uri": "pvc://voices/models"}}, "spec.storage"),

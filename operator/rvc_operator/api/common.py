@@ -29,6 +29,8 @@ VoiceName = Annotated[str, Meta(max_length=VOICE_NAME_LIMIT, pattern=VOICE_NAME_
 Uri = Annotated[str, Meta(max_length=1024, pattern=r"^(oss|pvc)://[a-z0-9][-.a-z0-9]*/[^\x00-\x1f]*$")]
 Word = Annotated[str, Meta(min_length=1, max_length=63, pattern="^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")]
 """A label value: ASCII letters, digits, `-`, `_` and `.`."""
+QualifiedName = Annotated[str, Meta(max_length=317, pattern="^([-a-z0-9.]+/)?[A-Za-z0-9]([-A-Za-z0-9_.]*)$")]
+"""A name with an optional domain before it, as resources and labels have."""
 DIGEST_PATTERN = "^sha256:[0-9a-f]{64}$"
 Digest = Annotated[str, Meta(max_length=71, pattern=DIGEST_PATTERN)]
 Text = Annotated[str, Meta(max_length=1024)]

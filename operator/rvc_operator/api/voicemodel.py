@@ -28,6 +28,7 @@ from .common import (
     Metric,
     Name,
     Percentage,
+    QualifiedName,
     Size,
     SpecStruct,
     Text,
@@ -131,9 +132,7 @@ class Accelerator(SpecStruct, frozen=True):
     """Compute QoS of ACS: default, or best-effort (cheaper, may be taken away; not with gpu-hpn)."""
     driver_version: Word | None = None
     """Version of the GPU driver; must go with the SDK inside the images."""
-    resource_name: (
-        Annotated[str, Meta(max_length=317, pattern="^([-a-z0-9.]+/)?[A-Za-z0-9]([-A-Za-z0-9_.]*)$")] | None
-    ) = None
+    resource_name: QualifiedName | None = None
     """Name of the resource that stands for one GPU, e.g. alibabacloud.com/ppu or nvidia.com/gpu."""
 
 

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
+from rvc_operator.accelerators import Accelerator
 from rvc_operator.api.rules import InvalidSpec
 from rvc_operator.api.voicemodel import CPU_MODEL, VoiceModelSpec
-from rvc_operator.config import Accelerator, Config
+from rvc_operator.config import Config
 
 COMPUTE_CLASS_LABEL = "alibabacloud.com/compute-class"
 COMPUTE_QOS_LABEL = "alibabacloud.com/compute-qos"
@@ -22,12 +23,16 @@ RESERVED_CLASS = "gpu-hpn"
 
 
 def accelerator_of(spec: VoiceModelSpec, config: Config) -> Accelerator:
-    """The catalogue's entry with the spec's wishes applied; raises InvalidSpec for an unknown model."""
+    """The catalogue's entry with the spec's wishes applied; raises InvalidSpec for an unknown model, and for
+    a QoS of reserved nodes, which have none."""
     wanted = spec.accelerator
     entry = config.accelerators.get(wanted.model)
     if entry is None:
         known = ", ".join(sorted(config.accelerators))
-        raise InvalidSpec(f"this operator knows the models {known}", "spec.accelerator.model")
+        raise InvalidSpec(
+            f"{wanted.model} is not in the operator's accelerator catalogue, which has {known}",
+            "spec.accelerator.model",
+        )
     labels = dict(entry.labels)
     wishes = {
         COMPUTE_CLASS_LABEL: wanted.compute_class,
@@ -35,6 +40,8 @@ def accelerator_of(spec: VoiceModelSpec, config: Config) -> Accelerator:
         DRIVER_VERSION_LABEL: wanted.driver_version,
     }
     labels |= {label: value for label, value in wishes.items() if value is not None}
+    if wanted.qos is not None and labels.get(COMPUTE_CLASS_LABEL) == RESERVED_CLASS:
+        raise InvalidSpec(f"compute class {RESERVED_CLASS} has no QoS; leave it out", "spec.accelerator.qos")
     return replace(
         _for_reserved_nodes(entry, labels),
         resource_name=wanted.resource_name or entry.resource_name,

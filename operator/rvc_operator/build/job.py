@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from rvc import contract
+from rvc_operator.accelerators import Accelerator
 from rvc_operator.api import names
 from rvc_operator.api.rules import to_object
 from rvc_operator.api.voicemodel import VoiceModel, VoiceModelSpec
-from rvc_operator.config import Accelerator, Config
+from rvc_operator.config import Config
 
 from . import pod
 from .accelerator import trainer_accelerator

@@ -18,10 +18,10 @@ from rvc.contract import (
     TERMINATION_MESSAGE_PATH,
 )
 from rvc.proof import OPERATOR_KEY_VARIABLE, POD_UID_VARIABLE
+from rvc_operator.accelerators import Accelerator, Resources
 from rvc_operator.api.rules import to_object
 from rvc_operator.api.sources import Storage
 from rvc_operator.api.voicemodel import VoiceModel
-from rvc_operator.config import Accelerator, Resources
 
 Manifest = dict[str, Any]
 
@@ -158,8 +158,10 @@ def pod_metadata(voice: VoiceModel, accelerator: Accelerator, labels: Mapping[st
 
 def _scheduling(voice: VoiceModel, accelerator: Accelerator) -> Manifest:
     user = to_object(voice.spec.pod_template)
-    kept = ("tolerations", "affinity", "priorityClassName", "schedulerName", "imagePullSecrets")
-    scheduling: Manifest = {key: user[key] for key in kept if user.get(key)}
+    kept = ("affinity", "priorityClassName", "schedulerName", "imagePullSecrets")
+    tolerations = [*map(to_object, accelerator.tolerations), *user.get("tolerations", [])]
+    scheduling: Manifest = {"tolerations": tolerations} if tolerations else {}
+    scheduling |= {key: user[key] for key in kept if user.get(key)}
     selector = accelerator.node_selector | dict(voice.spec.pod_template.node_selector)
     return scheduling | ({"nodeSelector": selector} if selector else {})
 

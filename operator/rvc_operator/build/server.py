@@ -12,9 +12,10 @@ import hashlib
 import msgspec
 
 from rvc import contract
+from rvc_operator.accelerators import Accelerator
 from rvc_operator.api import names
 from rvc_operator.api.voicemodel import Artifact, SecretKey, VoiceModel
-from rvc_operator.config import Accelerator, Config
+from rvc_operator.config import Config
 
 from . import pod
 from .accelerator import accelerator_of
