@@ -152,6 +152,12 @@ def validation(rule: Rule[Any] | Immutable) -> Schema:
 @cache
 def descriptions(kind: type[Struct] | type[Enum]) -> dict[str, str]:
     """The docstrings under the fields of a struct or the members of an enum, each as one line."""
+    return {name: " ".join(said) for name, said in paragraphs(kind).items()}
+
+
+@cache
+def paragraphs(kind: type[Struct] | type[Enum]) -> dict[str, list[str]]:
+    """The same, each paragraph as one line."""
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     assert isinstance(definition, ast.ClassDef)
     found = {}
@@ -161,5 +167,5 @@ def descriptions(kind: type[Struct] | type[Enum]) -> dict[str, str]:
                 ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]),
                 ast.Expr(value=ast.Constant(value=str(text))),
             ):
-                found[name] = " ".join(text.split())
+                found[name] = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
     return found

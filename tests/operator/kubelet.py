@@ -123,7 +123,8 @@ class Kubelet:
         if body["metadata"]["labels"][COMPONENT_LABEL] == "server":
             server = Server(guard=_guard(body), behaviour=self.servers_do)
             await server.start()
-            await self._write(body, _running(server.ip, "server", ready=not self.servers_do.corrupt))
+            ready = not (self.servers_do.corrupt or self.servers_do.loading)
+            await self._write(body, _running(server.ip, "server", ready=ready))
             return server
         act = self.script.popleft() if self.script else Exit()
         match act:

@@ -89,6 +89,8 @@ class Behaviour:
     """What they say on the first GET after the PUT; None: they stay at work."""
     corrupt: bool = False
     """Whether they refuse to load the voice, and so never become ready."""
+    loading: bool = False
+    """Whether they go on loading the voice."""
     refusal: int = 0
     """Status with which every PUT is refused, 0 for none."""
 
@@ -102,8 +104,7 @@ class Server(StandIn):
 
     async def answer(self, request: web.Request) -> web.Response:
         if request.path == "/readyz":
-            problem = {"reason": "ArtifactCorrupt", "message": "index.faiss is not what the manifest says"}
-            return web.json_response(problem, status=503) if self.behaviour.corrupt else web.Response()
+            return self._readiness()
         uid = request.path_qs.removeprefix("/v1/conversions/")
         if request.method == "PUT":
             wanted = msgspec.json.decode(await request.read(), type=ConversionRequest)
@@ -121,6 +122,12 @@ class Server(StandIn):
             return web.Response(status=204)
         running = ConversionStatus(ConversionState.RUNNING, files=FileCounts(total=1))
         return _json(self.behaviour.outcome or running)
+
+    def _readiness(self) -> web.Response:
+        if self.behaviour.loading:
+            return web.json_response({"reason": "VoiceLoading", "message": "loading"}, status=503)
+        problem = {"reason": "ArtifactCorrupt", "message": "index.faiss is not what the manifest says"}
+        return web.json_response(problem, status=503) if self.behaviour.corrupt else web.Response()
 
 
 def _json(value: Any, status: int = 200) -> web.Response:
