@@ -47,6 +47,10 @@ class Config:
     """`RVC_RETRY_SECONDS`: first delay before another attempt; doubles up to `retry_limit_seconds`."""
     retry_limit_seconds: float = 600.0
     """`RVC_RETRY_LIMIT_SECONDS`: longest delay before another attempt."""
+    hung_seconds: float = 7200.0
+    """`RVC_HUNG_SECONDS`: time without any progress after which a trainer is taken for hung and its attempt
+    is replaced. Fetching a dataset, cutting it up, and the features of one recording are single steps: the
+    limit must be well above the longest of them."""
     workers: int = 16
     """`RVC_WORKERS`: objects reconciled at the same time."""
     accelerators: Mapping[str, Accelerator] = field(default_factory=builtin_accelerators)
@@ -58,6 +62,7 @@ _NUMBERS: Mapping[str, type[float] | type[int]] = {
     "resync_seconds": float,
     "retry_seconds": float,
     "retry_limit_seconds": float,
+    "hung_seconds": float,
     "workers": int,
     "metrics_port": int,
 }

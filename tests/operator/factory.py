@@ -109,7 +109,7 @@ def trainer(
     pod_reason: str = "",
 ) -> Pod:
     """A pod of the Job named `of`."""
-    state: Body = {}
+    state: Body = {"running": {"startedAt": moment(created)}} if phase == "Running" else {}
     if exit_code is not None:
         state = {"terminated": {"exitCode": exit_code, "message": message, "reason": reason}}
     if waiting is not None:

@@ -133,10 +133,17 @@ class Terminated(_View, frozen=True):
     finished_at: datetime | None = None
 
 
+class Running(_View, frozen=True):
+    """A container at work."""
+
+    started_at: datetime | None = None
+
+
 class ContainerState(_View, frozen=True):
-    """At most one of the two; neither while it runs."""
+    """At most one of the three."""
 
     waiting: Waiting | None = None
+    running: Running | None = None
     terminated: Terminated | None = None
 
 

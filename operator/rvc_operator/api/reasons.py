@@ -137,6 +137,14 @@ class Reason(StrEnum):
     Give the pod more memory, set a smaller `batchSize` or `gradientCheckpointing: true`.
 
     With a changed spec."""
+    HUNG = "Hung"
+    """The trainer ran on without progress for longer than the operator's `RVC_HUNG_SECONDS`, more often than
+    `backoffLimit` allows.
+
+    The message names its stage and pod: look at the GPU and its driver, at the store, and at the dataset if
+    it is fetching or preparing: raise the operator's limit for datasets that take so long.
+
+    With a changed spec, training goes on from the last checkpoint."""
     TRAINING_FAILED = "TrainingFailed"
     """Training failed more often than `backoffLimit` allows; the message is that of the last attempt.
 
@@ -285,6 +293,13 @@ class Outcome(StrEnum):
     Nothing the first time.
 
     Retried once with half the batch size."""
+    HUNG = "Hung"
+    """The trainer ran on without progress for longer than the operator's `RVC_HUNG_SECONDS`; its Job was
+    removed, so that it holds no GPU.
+
+    Nothing the first time. If it happens again in the same stage, look at the GPU, the store, the dataset.
+
+    Retried from the last checkpoint."""
     TRAINER_FAILED = "TrainerFailed"
     """Any other exit code, or success without a result.
 

@@ -281,6 +281,8 @@ class TrainingStatus(ApiStruct, frozen=True):
     """Epochs to do."""
     estimated_remaining_seconds: Size | None = None
     """Time until training is done, as far as the trainer can tell."""
+    last_updated_time: Time | None = None
+    """When the trainer of the current attempt last said something new about itself."""
     start_time: Time | None = None
     """When the first attempt at this revision began."""
     completion_time: Time | None = None

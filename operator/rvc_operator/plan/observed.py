@@ -29,6 +29,8 @@ class ObservedVoice:
     """Revisions that active Conversions have begun with."""
     progress: Progress | None = None
     """What the running trainer says, if it answers."""
+    silent_seconds: float = 0.0
+    """For how long the running trainer has been asked, again and again, without any answer."""
 
 
 class Silence(Enum):

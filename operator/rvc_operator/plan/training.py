@@ -20,7 +20,8 @@ from rvc_operator.build.job import training_job
 from rvc_operator.config import Config
 
 from .attempt import Ended, Published, attempt_end
-from .ending import concluded, give_up, given_up, published, retrying, with_gpu_time, with_progress
+from .ending import concluded, give_up, given_up, published, retrying, with_gpu_time
+from .hung import hung, with_news
 from .observed import ObservedVoice
 from .pending import Why, pending_reason
 from .retry import seconds_until
@@ -94,6 +95,7 @@ def _between_attempts(step: Step, status: TrainingStatus) -> TrainingPlan:
         start_time=status.start_time or step.now,
         stage=None,
         estimated_remaining_seconds=None,
+        last_updated_time=None,
         total_epochs=step.voice.spec.training.epochs if step.voice.spec.import_ is None else 0,
     )
     verdict = trained(ConditionStatus.UNKNOWN, Reason.PENDING, f"attempt {attempt}: Job {name} is created")
@@ -126,9 +128,11 @@ def _during_attempt(step: Step, status: TrainingStatus) -> TrainingPlan:
     if overdue is not None:
         return give_up(step, with_gpu_time(step, status, pod), *overdue)
     verdict = trained(ConditionStatus.UNKNOWN, why[0], f"attempt {status.attempt}: {why[1]}")
-    if step.observed.progress is not None:
-        status = with_progress(status, step.observed.progress)
+    status = with_news(step, status)
     running = why[0] is Reason.TRAINING
+    stuck = hung(step, status, pod) if running and pod is not None else None
+    if stuck is not None:
+        return concluded(step, with_gpu_time(step, status, pod), stuck)
     return TrainingPlan(
         status,
         verdict,

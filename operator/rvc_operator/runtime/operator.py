@@ -163,6 +163,9 @@ class Operator:
                 await self._list_everything()
             except Exception as error:
                 self._liveness.failed(_is_unreachable(error), self._clock())
+                if self._pods is not None:
+                    # What keeps us from the API server may keep us from the pods.
+                    self._pods.silences.forget()
                 log.warning("listing failed, another one follows: %r", error)
                 wait = soon if self._listed.is_set() else FIRST_LISTING_RETRY_SECONDS
             else:

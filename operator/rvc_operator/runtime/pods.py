@@ -15,6 +15,8 @@ from rvc.contract import ConversionRequest, ConversionState, ConversionStatus, P
 from rvc.proof import Signer
 from rvc_operator.plan.observed import Answer, Silence
 
+from .silence import Silences
+
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 5.0
@@ -44,6 +46,8 @@ class Pods:
 
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
+        self.silences = Silences(time.monotonic)
+        """Of trainers."""
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
 
     async def close(self) -> None:
@@ -54,9 +58,12 @@ class Pods:
         """How far a trainer is; None if it does not say, which is not worth an error."""
         try:
             async with self._proven("GET", trainer, contract.TRAINER_PORT, "/progress") as response:
-                return _decoded(await response.read(), Progress) if response.status == 200 else None
+                content = await response.read()
         except (aiohttp.ClientError, TimeoutError):
+            self.silences.missed(trainer.uid)
             return None
+        self.silences.answered(trainer.uid)
+        return _decoded(content, Progress) if response.status == 200 else None
 
     async def problem(self, ip: str) -> str:
         """Why a server is not ready; empty if it is, is still loading, or does not say."""

@@ -57,6 +57,7 @@ async def _observe(shell: Shell, key: Key, body: Body) -> ObservedVoice:
     services = _mine(uid, shell.cache.of_voice(Kind.SERVICE, key.namespace, key.name), Service)
     pods = [view(Pod, one) for one in shell.cache.of_voice(Kind.POD, key.namespace, key.name)]
     trainers, servers = _component(pods, Component.TRAINER), _component(pods, Component.SERVER)
+    trainer = _running_trainer(body, jobs, trainers)
     return ObservedVoice(
         body=body,
         jobs=jobs,
@@ -67,7 +68,8 @@ async def _observe(shell: Shell, key: Key, body: Body) -> ObservedVoice:
         server_problem=await _server_problem(shell, servers),
         demands=demand.demands(conversions),
         revisions_in_use=demand.revisions_in_use(conversions),
-        progress=await shell.pods.progress(it) if (it := _running_trainer(body, jobs, trainers)) else None,
+        progress=await shell.pods.progress(trainer) if trainer is not None else None,
+        silent_seconds=shell.pods.silences.seconds(trainer.uid) if trainer is not None else 0.0,
     )
 
 
