@@ -7,10 +7,10 @@ import pytest
 from rvc.contract import ConversionState, ConversionStatus, FileCounts
 from rvc_operator.api.conversion import ConversionStatus as Written
 from rvc_operator.plan.actions import ConversionPlan
-from rvc_operator.plan.conversion import plan_conversion
 from rvc_operator.plan.observed import Answer, ObservedConversion, Silence
 
 from . import factory
+from .decisions import plan_conversion
 from .factory import CONFIG, NOW, Body, after, deployment, message, seconds, server, state
 from .manifests import conversion_spec
 from .test_serving_plan import REVISION, published
@@ -236,6 +236,13 @@ def test_suspending_stops_the_server() -> None:
     assert state(stopped) == ("False", "Suspended")
     assert (stopped.stop, given_to(stopped)) == (plan(NEW).status.shards, [None])
     assert stopped.status.voice_revision == REVISION
+
+
+def test_an_edit_of_what_has_ended_is_answered_by_the_same_verdict() -> None:
+    ended = answered(ConversionStatus(ConversionState.FINISHED, files=FileCounts(1, 1)))
+    answer = plan(factory.edited(after(GIVEN, ended), ttlSecondsAfterFinished=60))
+    assert state(answer) == state(ended) == ("True", "Converted")
+    assert {one.observed_generation for one in answer.status.conditions} == {2}
 
 
 def test_time_to_live_begins_at_the_end() -> None:

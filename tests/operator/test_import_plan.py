@@ -7,9 +7,9 @@ from rvc.contract import ExitCode, ImportSource, TrainingResult, TrainingSetting
 from rvc_operator.api.objects import Pod
 from rvc_operator.plan.actions import VoicePlan
 from rvc_operator.plan.observed import ObservedVoice
-from rvc_operator.plan.voicemodel import plan_voice
 
 from . import factory
+from .decisions import plan_voice
 from .factory import CONFIG, DIGEST, NOW, Body, after, job, message, seconds, state, trainer
 from .kubelet import contract_request
 from .manifests import Spec, voice_spec

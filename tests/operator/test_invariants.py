@@ -15,9 +15,9 @@ from rvc.contract import TrainingResult, encode
 from rvc_operator.api.objects import Deployment, Job, Pod, view
 from rvc_operator.plan.actions import VoicePlan
 from rvc_operator.plan.observed import ObservedVoice
-from rvc_operator.plan.voicemodel import plan_voice
 
 from . import factory
+from .decisions import plan_voice
 from .factory import CONFIG, DIGEST, NOW, Body, after, job, seconds, state, trainer
 from .manifests import voice_spec
 

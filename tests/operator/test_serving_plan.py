@@ -8,9 +8,9 @@ from rvc_operator.api.voicemodel import Serving
 from rvc_operator.plan.actions import VoicePlan
 from rvc_operator.plan.observed import ObservedVoice
 from rvc_operator.plan.serving import wanted_replicas
-from rvc_operator.plan.voicemodel import plan_voice
 
 from . import factory
+from .decisions import plan_voice
 from .factory import CONFIG, DIGEST, NOW, Body, after, deployment, message, seconds, server, state
 from .manifests import voice_spec
 

@@ -12,10 +12,10 @@ from rvc.contract import ConversionState, ConversionStatus, FileCounts, FileFail
 from rvc_operator.api.objects import Pod
 from rvc_operator.plan import demand
 from rvc_operator.plan.actions import ConversionPlan
-from rvc_operator.plan.conversion import plan_conversion
 from rvc_operator.plan.observed import Answer, ObservedConversion, Silence
 
 from . import factory
+from .decisions import plan_conversion
 from .factory import CONFIG, NOW, Body, after, deployment, message, seconds, server, state
 from .manifests import conversion_spec, voice_spec
 from .test_conversion_plan import available, given_to

@@ -16,9 +16,9 @@ from rvc.contract import (
 )
 from rvc_operator.plan.actions import VoicePlan
 from rvc_operator.plan.observed import ObservedVoice
-from rvc_operator.plan.voicemodel import plan_rejected_voice, plan_voice
 
 from . import factory
+from .decisions import plan_rejected_voice, plan_voice
 from .factory import CONFIG, DIGEST, NOW, Body, after, job, message, seconds, state, trainer
 from .kubelet import contract_request
 from .manifests import voice_spec

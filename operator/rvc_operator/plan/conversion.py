@@ -161,10 +161,12 @@ def _waiting(case: Case, heard: Followed, missing: Verdicts, seconds: float) -> 
 
 
 def _after_the_end(case: Case, ended: datetime) -> ConversionPlan:
-    """Nothing changes any more; perhaps it is time to go."""
+    """Nothing changes any more, for whatever spec; perhaps it is time to go."""
     seconds = case.conversion.spec.ttl_seconds_after_finished
     generation = case.conversion.metadata.generation
-    status = replace(case.status, observed_generation=generation)
+    # `kubectl wait` believes a condition only when it speaks of the current generation.
+    conditions = tuple(replace(one, observed_generation=generation) for one in case.status.conditions)
+    status = replace(case.status, observed_generation=generation, conditions=conditions)
     if seconds is None:
         return ConversionPlan(status)
     left = seconds_until(ended + timedelta(seconds=seconds), case.now)
