@@ -59,7 +59,7 @@ $(MEASURING): requirements/measuring.txt | setup
 	@rm -rf $@ && $(VENV)/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes --target $@ -r $<
 	@touch $@
 
-reference: setup ## write crds/ and docs/reference.md anew from the typed views
+reference: setup ## write crds/, docs/reference.md and docs/reasons.md anew from the typed views
 	@$(RUN) -m crds.generate && $(RUN) -m docs.generate_reference
 
 lock: ## pin all dependencies anew, with hashes
