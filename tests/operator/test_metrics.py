@@ -91,7 +91,8 @@ def test_requests_and_looks_are_counted_by_how_they_went() -> None:
 
 
 def test_gauges_are_those_of_what_is_there() -> None:
-    voices = [voice("Available", "True", gpuSeconds=120), {"metadata": {"name": "new", "namespace": "test"}}]
+    held = {"gpuSeconds": 120, "gpus": 2, "gpusHeldSince": moment(NOW)}
+    voices = [voice("Available", "True", **held), {"metadata": {"name": "new", "namespace": "test"}}]
     voices[0]["status"]["serving"] = {"replicas": 2, "readyReplicas": 1}
     meters = Meters()
     sources = Sources(
@@ -107,6 +108,7 @@ def test_gauges_are_those_of_what_is_there() -> None:
     assert value(meters, "inference_replicas", state="wanted") == 2
     assert value(meters, "inference_replicas", state="ready") == 1
     assert value(meters, "training_gpu_seconds_total", namespace="test", voice="alice") == 120
+    assert value(meters, "training_gpus_held") == 2
     assert value(meters, "voice_queue_depth") == 7
     assert value(meters, "voice_watch_silence_seconds", resource="pods", namespace="") == 3
     assert samples(meters, "voice_last_resync_age_seconds") == []

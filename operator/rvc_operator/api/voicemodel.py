@@ -265,7 +265,7 @@ class TrainingStatus(ApiStruct, frozen=True):
     """How training goes."""
 
     revision: Label | None = None
-    """Revision that is or was being trained; all that follows is about it."""
+    """Revision that is or was being trained; all that follows is about it, but for gpuSeconds."""
     stage: Annotated[str, Meta(max_length=63)] | None = None
     """What the trainer is busy with: Fetching, Preparing, ExtractingFeatures, Training, Indexing, Evaluating,
     Publishing or Done."""
@@ -292,7 +292,11 @@ class TrainingStatus(ApiStruct, frozen=True):
     metrics: Annotated[tuple[Metric, ...], by_key("name", 32)] = ()
     """Losses while training, measures of quality afterwards."""
     gpu_seconds: Size = 0
-    """Time that GPUs were held by this revision's attempts, times their number."""
+    """Time that GPUs were held by attempts that have ended, at any revision, times their number."""
+    gpus: Count = 0
+    """GPUs that the current attempt asks for; 0 on the CPU."""
+    gpus_held_since: Time | None = None
+    """Since when the current attempt has held its GPUs; absent while it holds none."""
     last_failure: Failure | None = None
     """Why the last attempt failed."""
     next_retry_time: Time | None = None

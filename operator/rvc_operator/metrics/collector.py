@@ -45,6 +45,7 @@ class PresentCollector(Collector):
         )
         yield _replicas(voices)
         yield _gpu_seconds(voices)
+        yield _gpus_held(voices)
         yield GaugeMetricFamily(
             "voice_queue_depth", "Objects that wait for a worker", value=self._sources.queue_depth()
         )
@@ -98,3 +99,9 @@ def _gpu_seconds(voices: Bodies) -> Metric:
         if seconds:
             family.add_metric([body["metadata"]["namespace"], body["metadata"]["name"]], seconds)
     return family
+
+
+def _gpus_held(voices: Bodies) -> Metric:
+    training = [body.get("status", {}).get("training", {}) for body in voices]
+    held = sum(one.get("gpus", 0) for one in training if "gpusHeldSince" in one)
+    return GaugeMetricFamily("training_gpus_held", "GPUs that training attempts hold now", value=held)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from rvc import contract
-from rvc_operator.api import names
 from rvc_operator.api.common import ConditionStatus, Failure, Metric
 from rvc_operator.api.conditions import MESSAGE_LIMIT, Verdict, shorten
-from rvc_operator.api.objects import Pod
 from rvc_operator.api.reasons import Outcome, Reason
-from rvc_operator.api.voicemodel import CPU_MODEL, Artifact, TrainingStatus
+from rvc_operator.api.voicemodel import Artifact, TrainingStatus
 
 from .attempt import Ended
 from .retry import retry_time, seconds_until
@@ -94,21 +92,6 @@ def given_up(status: TrainingStatus) -> Verdict:
     reason = known if isinstance(known, Reason) else Reason.TRAINING_FAILED
     message = failure.message if known else f"{failure.reason}: {failure.message}"
     return trained(ConditionStatus.FALSE, reason, message)
-
-
-def with_gpu_time(step: Step, status: TrainingStatus, pod: Pod | None) -> TrainingStatus:
-    """Add the time that the attempt held its GPUs; a pod that is gone held them for an unknown time."""
-    spec = step.voice.spec
-    model = spec.accelerator.model if spec.import_ is None else CPU_MODEL
-    accelerator = step.config.accelerators.get(model)
-    container = pod.container(names.TRAINER_CONTAINER) if pod is not None else None
-    ended = container.state.terminated if container is not None else None
-    if accelerator is None or accelerator.device is contract.Device.CPU or ended is None:
-        return status
-    if ended.started_at is None or ended.finished_at is None:
-        return status
-    seconds = (ended.finished_at - ended.started_at).total_seconds() * spec.accelerator.count
-    return replace(status, gpu_seconds=status.gpu_seconds + max(0, round(seconds)))
 
 
 def with_progress(status: TrainingStatus, progress: contract.Progress) -> TrainingStatus:

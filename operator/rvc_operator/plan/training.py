@@ -20,7 +20,8 @@ from rvc_operator.build.job import training_job
 from rvc_operator.config import Config
 
 from .attempt import Ended, Published, attempt_end
-from .ending import concluded, give_up, given_up, published, retrying, with_gpu_time
+from .ending import concluded, give_up, given_up, published, retrying
+from .gpu_time import ended, gpus, holding, released
 from .hung import hung, with_news
 from .observed import ObservedVoice
 from .pending import Why, pending_reason
@@ -38,7 +39,9 @@ def plan_training(
     step = Step(voice, revision, observed, config, now)
     if voice.status.artifact is not None and voice.status.revision.serving == revision:
         verdict = trained(ConditionStatus.TRUE, Reason.PUBLISHED, f"revision {revision} is published")
-        return TrainingPlan(step.status, verdict, delete=superfluous(step, step.status))
+        # Another revision may have been at work when the spec came back to this one.
+        status = released(step.status, step.now)
+        return TrainingPlan(status, verdict, delete=superfluous(step, status))
     status = status_to_go_on_from(step)
     if voice.spec.suspend:
         return _suspended(step, status)
@@ -53,7 +56,7 @@ def status_to_go_on_from(step: Step) -> TrainingStatus:
     """The status as it is, or a fresh one for another revision or for a spec changed after giving up."""
     status = step.status
     if status.revision != step.revision:
-        return TrainingStatus(revision=step.revision)
+        return TrainingStatus(revision=step.revision, gpu_seconds=released(status, step.now).gpu_seconds)
     changed = step.voice.metadata.generation > step.voice.status.observed_generation
     if changed and status.completion_time is not None:
         fresh = replace(status, failures=0, completion_time=None, start_time=None, reduced_batch_size=None)
@@ -66,7 +69,7 @@ def _suspended(step: Step, status: TrainingStatus) -> TrainingPlan:
     if live and status.next_retry_time is None:
         status = replace(status, next_retry_time=step.now)
     # The deadline is about time at work: it starts anew when work goes on.
-    status = replace(status, start_time=None)
+    status = replace(released(status, step.now), start_time=None)
     verdict = trained(ConditionStatus.FALSE, Reason.SUSPENDED, "spec.suspend is true")
     return TrainingPlan(status, verdict, delete=superfluous(step, status))
 
@@ -96,6 +99,7 @@ def _between_attempts(step: Step, status: TrainingStatus) -> TrainingPlan:
         stage=None,
         estimated_remaining_seconds=None,
         last_updated_time=None,
+        gpus=gpus(step),
         total_epochs=step.voice.spec.training.epochs if step.voice.spec.import_ is None else 0,
     )
     verdict = trained(ConditionStatus.UNKNOWN, Reason.PENDING, f"attempt {attempt}: Job {name} is created")
@@ -115,9 +119,9 @@ def _during_attempt(step: Step, status: TrainingStatus) -> TrainingPlan:
     pod = newest_pod(job, step.observed.trainers)
     end = attempt_end(job, name, pod, step.now)
     if isinstance(end, Published):
-        return published(step, with_gpu_time(step, status, pod), end.result)
+        return published(step, ended(step, status, job, pod), end.result)
     if isinstance(end, Ended):
-        return concluded(step, with_gpu_time(step, status, pod), end)
+        return concluded(step, ended(step, status, job, pod), end)
     if job is not None and job.finished:
         waiting = trained(
             ConditionStatus.UNKNOWN, Reason.TRAINING, f"Job {name} has ended, its pod is about to say how"
@@ -126,13 +130,17 @@ def _during_attempt(step: Step, status: TrainingStatus) -> TrainingPlan:
     why = _why_waiting(step, job, pod)
     overdue = _overdue(step, status, job, why)
     if overdue is not None:
-        return give_up(step, with_gpu_time(step, status, pod), *overdue)
+        return give_up(step, ended(step, status, job, pod), *overdue)
     verdict = trained(ConditionStatus.UNKNOWN, why[0], f"attempt {status.attempt}: {why[1]}")
     status = with_news(step, status)
     running = why[0] is Reason.TRAINING
     stuck = hung(step, status, pod) if running and pod is not None else None
+    if running and pod is not None and not pod.metadata.deleting:
+        status = holding(status, pod)
+    elif why[0] is Reason.QUEUED:
+        status = released(status, step.now)
     if stuck is not None:
-        return concluded(step, with_gpu_time(step, status, pod), stuck)
+        return concluded(step, ended(step, status, job, pod), stuck)
     return TrainingPlan(
         status,
         verdict,
