@@ -2,7 +2,7 @@
 
 import dataclasses
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -29,6 +29,7 @@ CONFIG = Config(
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 DIGEST = "sha256:" + "0f" * 32
 Body = dict[str, Any]
+T = TypeVar("T", Job, Pod)
 
 
 def with_accelerators(**entries: Accelerator) -> Config:
@@ -88,8 +89,8 @@ def job(
     return view(Job, {"metadata": _metadata(name, created), "spec": spec, "status": status})
 
 
-def deleting(one: Job) -> Job:
-    """The same Job on its way out."""
+def deleting(one: T) -> T:
+    """The same Job or pod on its way out."""
     return msgspec.structs.replace(
         one, metadata=msgspec.structs.replace(one.metadata, deletion_timestamp=NOW)
     )

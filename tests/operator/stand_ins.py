@@ -93,6 +93,8 @@ class Behaviour:
     """Whether they go on loading the voice."""
     refusal: int = 0
     """Status with which every PUT is refused, 0 for none."""
+    deaf: bool = False
+    """Whether they fail to stop what they are told to."""
 
 
 @dataclass
@@ -118,6 +120,8 @@ class Server(StandIn):
         if uid not in self.known:
             return web.json_response({"reason": "NotFound", "message": "unknown"}, status=404)
         if request.method == "DELETE":
+            if self.behaviour.deaf:
+                return web.json_response({"reason": "InternalError", "message": "not now"}, status=500)
             del self.known[uid]
             return web.Response(status=204)
         running = ConversionStatus(ConversionState.RUNNING, files=FileCounts(total=1))

@@ -17,6 +17,7 @@ from .test_serving_plan import REVISION, published
 
 NEW = factory.conversion()
 RUNNING = ConversionStatus(ConversionState.RUNNING, files=FileCounts(total=5, succeeded=2))
+DONE = ConversionStatus(ConversionState.FINISHED, files=FileCounts(total=5, succeeded=5))
 BROKEN = ConversionStatus(ConversionState.FAILED, reason="StoreUnavailable", message="away", retriable=True)
 
 
@@ -234,7 +235,7 @@ def test_the_deadline_ends_everything_and_stops_the_server() -> None:
 def test_suspending_stops_the_server() -> None:
     stopped = answered(RUNNING, factory.edited(GIVEN, suspend=True))
     assert state(stopped) == ("False", "Suspended")
-    assert (stopped.stop, given_to(stopped)) == (plan(NEW).status.shards, [None])
+    assert stopped.stop == plan(NEW).status.shards
     assert stopped.status.voice_revision == REVISION
 
 
@@ -243,6 +244,44 @@ def test_an_edit_of_what_has_ended_is_answered_by_the_same_verdict() -> None:
     answer = plan(factory.edited(after(GIVEN, ended), ttlSecondsAfterFinished=60))
     assert state(answer) == state(ended) == ("True", "Converted")
     assert {one.observed_generation for one in answer.status.conditions} == {2}
+
+
+@pytest.mark.parametrize("changes", [{"suspend": True}, {"activeDeadlineSeconds": 60}])
+@pytest.mark.parametrize("answer", [RUNNING, BROKEN, DONE, Silence.UNREACHABLE])
+def test_a_server_is_told_to_stop_until_it_has_forgotten(changes: Body, answer: Answer) -> None:
+    body, late = factory.edited(GIVEN, **changes), NOW + seconds(60)
+    for _ in range(3):
+        told = plan(body, late, answers={0: answer})
+        assert (told.stop, given_to(told)) == (plan(NEW).status.shards, ["a"])
+        assert told.requeue_seconds == CONFIG.poll_seconds
+        body = after(body, told)
+    heard = plan(body, late, answers={0: Silence.NOT_FOUND})
+    assert (heard.stop, given_to(heard), heard.requeue_seconds) == ((), [None], None)
+    assert state(heard) == state(told)
+
+
+@pytest.mark.parametrize("changes", [{"suspend": True}, {"activeDeadlineSeconds": 60}])
+def test_a_server_that_leaves_may_still_finish_and_one_that_has_gone_may_not(changes: Body) -> None:
+    body, late = factory.edited(GIVEN, **changes), NOW + seconds(60)
+    leaving = factory.deleting(server("a", REVISION))
+    assert given_to(plan(body, late, servers=(leaving,), answers={0: RUNNING})) == ["a"]
+    for servers in ((), (server("a", REVISION, ready=False, phase="Failed"),), (server("b", REVISION),)):
+        gone = plan(body, late, servers=servers)
+        assert (gone.stop, given_to(gone), gone.requeue_seconds) == ((), [None], None)
+
+
+def test_what_was_resumed_before_its_server_heard_of_the_suspension_goes_on_there() -> None:
+    suspended = factory.edited(GIVEN, suspend=True)
+    resumed = factory.edited(after(suspended, answered(RUNNING, suspended)), suspend=False)
+    assert (answered(RUNNING, resumed).start, given_to(answered(RUNNING, resumed))) == ((), ["a"])
+    assert answered(Silence.NOT_FOUND, resumed).start == plan(NEW).start
+
+
+def test_nothing_is_removed_while_a_server_works_on_it() -> None:
+    body = factory.edited(GIVEN, activeDeadlineSeconds=60, ttlSecondsAfterFinished=0)
+    ended = after(body, plan(body, NOW + seconds(60), answers={0: Silence.UNREACHABLE}))
+    assert not plan(ended, NOW + seconds(70), answers={0: Silence.UNREACHABLE}).remove
+    assert plan(ended, NOW + seconds(70), answers={0: Silence.NOT_FOUND}).remove
 
 
 def test_time_to_live_begins_at_the_end() -> None:

@@ -21,8 +21,11 @@ from .api_server import ApiServer
 from .factory import CONFIG, NOW
 from .manifests import voice_spec
 from .stand_ins import Server, free_address
-from .test_conversion_plan import GIVEN, available
+from .test_conversion_plan import GIVEN, NEW, available
+from .test_conversion_plan import plan as plan_of
 from .test_serving_plan import REVISION
+
+[(_, A_REQUEST)] = plan_of(NEW).start
 
 
 class Place:
@@ -87,7 +90,39 @@ async def test_a_server_that_cannot_be_asked_does_not_keep_a_suspension_from_bei
     key = place.put(Kind.CONVERSION, factory.edited(given_to(silent), suspend=True))
     await place.conversions.reconcile(key)
     assert place.status(key)["conditions"][0]["reason"] == "Suspended"
-    assert not place.assigned(key)
+    assert place.assigned(key), "it may still be at work"
+
+
+async def test_a_server_that_did_not_hear_of_a_suspension_is_told_again_by_another_operator(
+    place: Place,
+) -> None:
+    server = Server()
+    place.put(Kind.POD, pod_at(server.ip))
+    key = place.put(Kind.CONVERSION, factory.edited(given_to(server.ip), suspend=True))
+    assert await place.conversions.reconcile(key) == place.shell.config.poll_seconds
+    another = Conversions(place.shell)
+    await server.start()
+    server.known[GIVEN["metadata"]["uid"]] = A_REQUEST
+    assert await another.reconcile(key) == place.shell.config.poll_seconds
+    assert (server.known, place.assigned(key)) == ({}, 1), "it has not been asked since"
+    assert await another.reconcile(key) is None
+    assert place.assigned(key) == 0
+    await server.stop()
+
+
+async def test_a_server_that_did_not_hear_of_a_deletion_is_told_again(place: Place) -> None:
+    server = Server()
+    place.put(Kind.POD, pod_at(server.ip))
+    key = place.put(Kind.CONVERSION, given_to(server.ip))
+    await place.conversions.reconcile(key)
+    del place.api.objects[key]
+    place.shell.cache.remove(Kind.CONVERSION, place.shell.cache.get(key) or {})
+    assert await place.conversions.reconcile(key) == place.shell.config.poll_seconds
+    await server.start()
+    server.known[GIVEN["metadata"]["uid"]] = A_REQUEST
+    assert await place.conversions.reconcile(key) is None
+    assert server.known == {}
+    await server.stop()
 
 
 async def test_a_server_that_cannot_be_asked_does_not_hold_up_another_conversion_of_the_name(

@@ -141,3 +141,35 @@ async def _settled(world: World, name: str) -> None:
     """Until the operator has looked at everything that was there before the call."""
     await world.create(Kind.CONVERSION, f"{MARKER}-{name}", conversion_spec("nobody"))
     await world.until_ready(Kind.CONVERSION, f"{MARKER}-{name}", "Unknown", "WaitingForVoice")
+
+
+async def test_a_suspension_that_a_server_did_not_hear_of_is_repeated_by_the_next_operator(
+    lone_world: World,
+) -> None:
+    world = lone_world
+    world.kubelet.servers_do.outcome = None
+    world.operator.start()
+    await world.create(Kind.VOICE, "alice", voice_spec())
+    await world.create(Kind.CONVERSION, "hello", conversion_spec())
+
+    async def at_work() -> bool:
+        return any(server.known for server in world.kubelet.servers().values())
+
+    await world.until("a server has the conversion", at_work)
+    world.kubelet.servers_do.deaf = True
+    await world.edit(Kind.CONVERSION, "hello", {"suspend": True})
+    await world.until_ready(Kind.CONVERSION, "hello", "False", "Suspended")
+    [server] = world.kubelet.servers().values()
+    assert server.known
+    world.operator.kill()
+    world.kubelet.servers_do.deaf = False
+    world.operator.start()
+
+    async def nobody_is_at_work() -> bool:
+        return not await _an_assignment_is_written_down(world)
+
+    await world.until("nobody is at work", nobody_is_at_work)
+    assert server.known == {}
+    world.kubelet.servers_do.outcome = ONE_FILE_CONVERTED
+    await world.edit(Kind.CONVERSION, "hello", {"suspend": False})
+    await world.until_ready(Kind.CONVERSION, "hello", "True", "Converted")

@@ -169,9 +169,12 @@ def test_what_cannot_be_mended_ends_all_shards() -> None:
 
 @pytest.mark.parametrize("changes", [{"suspend": True}, {"activeDeadlineSeconds": 60}])
 def test_suspension_and_deadline_stop_all_servers(changes: Body) -> None:
-    stopped = plan(factory.edited(GIVEN, **changes), now=NOW + seconds(60))
+    body, late = factory.edited(GIVEN, **changes), NOW + seconds(60)
+    stopped = plan(body, now=late)
     assert [shard.index for shard in stopped.stop] == [0, 1, 2, 3]
-    assert given_to(stopped) == [None] * 4
+    half = plan(after(body, stopped), now=late, answers={0: Silence.NOT_FOUND, 1: Silence.NOT_FOUND})
+    assert [shard.index for shard in half.stop] == [2, 3]
+    assert given_to(half)[:2] == [None] * 2
 
 
 def test_the_division_does_not_change_under_way() -> None:

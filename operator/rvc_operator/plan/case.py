@@ -15,7 +15,7 @@ from rvc_operator.config import Config
 
 from .actions import ConversionPlan, Start
 from .events import transitions
-from .observed import ObservedConversion
+from .observed import ObservedConversion, Silence
 
 Verdicts = tuple[Verdict, ...]
 REASON_LIMIT = 63
@@ -49,9 +49,28 @@ class Case:
 
 def finished(case: Case, status: ConversionStatus, verdicts: Verdicts) -> ConversionPlan:
     """The end, well or not; servers that may still be at it are stopped."""
-    done = replace(released(status), completion_time=case.now, next_retry_time=None)
-    seconds = case.conversion.spec.ttl_seconds_after_finished
-    return planned(case, done, verdicts, stop=status.at_work, requeue_seconds=seconds)
+    done = replace(still_to_stop(case, status), completion_time=case.now, next_retry_time=None)
+    seconds = case.config.poll_seconds if done.at_work else case.conversion.spec.ttl_seconds_after_finished
+    return planned(case, done, verdicts, stop=done.at_work, requeue_seconds=seconds)
+
+
+def still_to_stop(case: Case, status: ConversionStatus) -> ConversionStatus:
+    """The status without servers that have forgotten their shard, or have gone.
+
+    The others keep it until one of the two is seen: a request to stop may be lost, and so may the operator.
+    """
+    computing = {pod.metadata.uid for pod in case.observed.servers if pod.live}
+    shards = tuple(
+        replace(shard, assignment=None)
+        if shard.assignment is not None
+        and (
+            shard.assignment.pod_uid not in computing
+            or case.observed.answers.get(shard.index) is Silence.NOT_FOUND
+        )
+        else shard
+        for shard in status.shards
+    )
+    return replace(status, shards=shards)
 
 
 def released(status: ConversionStatus) -> ConversionStatus:

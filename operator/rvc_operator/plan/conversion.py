@@ -23,7 +23,7 @@ from rvc_operator.api.rules import InvalidSpec
 from rvc_operator.config import Config
 
 from .actions import ConversionPlan
-from .case import REASON_LIMIT, Case, Verdicts, finished, planned, released
+from .case import REASON_LIMIT, Case, Verdicts, finished, planned, released, still_to_stop
 from .dispatch import unreachable_claim
 from .events import transitions
 from .observed import ObservedConversion
@@ -50,7 +50,9 @@ def plan_conversion(observed: ObservedConversion, config: Config, now: datetime)
         verdicts = ready(
             ConditionStatus.FALSE, Reason.SUSPENDED, "spec.suspend is true; set it to false to go on"
         )
-        return planned(case, released(case.status), verdicts, stop=case.status.at_work)
+        status = still_to_stop(case, case.status)
+        seconds = config.poll_seconds if status.at_work else None
+        return planned(case, status, verdicts, stop=status.at_work, requeue_seconds=seconds)
     deadline = case.created + timedelta(seconds=conversion.spec.active_deadline_seconds)
     if now >= deadline:
         message = f"not done within {conversion.spec.active_deadline_seconds} s of its creation"
@@ -161,12 +163,15 @@ def _waiting(case: Case, heard: Followed, missing: Verdicts, seconds: float) -> 
 
 
 def _after_the_end(case: Case, ended: datetime) -> ConversionPlan:
-    """Nothing changes any more, for whatever spec; perhaps it is time to go."""
+    """Nothing changes any more, for whatever spec, but that servers stop; perhaps it is time to go."""
     seconds = case.conversion.spec.ttl_seconds_after_finished
     generation = case.conversion.metadata.generation
     # `kubectl wait` believes a condition only when it speaks of the current generation.
     conditions = tuple(replace(one, observed_generation=generation) for one in case.status.conditions)
-    status = replace(case.status, observed_generation=generation, conditions=conditions)
+    status = still_to_stop(case, case.status)
+    status = replace(status, observed_generation=generation, conditions=conditions)
+    if status.at_work:
+        return ConversionPlan(status, stop=status.at_work, requeue_seconds=case.config.poll_seconds)
     if seconds is None:
         return ConversionPlan(status)
     left = seconds_until(ended + timedelta(seconds=seconds), case.now)

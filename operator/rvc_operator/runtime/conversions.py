@@ -57,6 +57,8 @@ class Conversions:
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
         self._given: dict[Key, tuple[_Given, ...]] = {}
+        self._left: dict[Key, tuple[_Given, ...]] = {}
+        """What Conversions that are no more had given out, until its servers have forgotten it."""
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def reconcile(self, key: Key) -> float | None:
@@ -65,6 +67,13 @@ class Conversions:
         if body is not None and body["metadata"].get("deletionTimestamp"):
             body = None
         await self._forget_another(key, body)
+        seconds = await self._bring_forward(key, body)
+        if key not in self._left:
+            return seconds
+        again = self._shell.config.poll_seconds
+        return again if seconds is None else min(seconds, again)
+
+    async def _bring_forward(self, key: Key, body: Body | None) -> float | None:
         answers = await self._ask(key, body) if body is not None else {}
         while body is not None:
             plan = self._plan(key, body, answers)
@@ -87,12 +96,14 @@ class Conversions:
         return None
 
     async def _forget_another(self, key: Key, body: Body | None) -> None:
-        """Stop what a deleted Conversion of this name left behind, as long as its server is there."""
+        """Stop what a deleted Conversion of this name left behind, until its servers know or have gone."""
         given = self._given.get(key, ())
         left = [one for one in given if body is None or body["metadata"]["uid"] != one.uid]
         if left:
-            await self._stop(left)
             del self._given[key]
+        unheard = await self._stop((*self._left.pop(key, ()), *left))
+        if unheard:
+            self._left[key] = unheard
 
     async def _ask(self, key: Key, body: Body) -> Mapping[int, Answer]:
         """What servers say about the shards that they were given, all asked at once."""
@@ -156,16 +167,21 @@ class Conversions:
             if answer is not None and answer.state is ConversionState.FAILED
         }
 
-    async def _stop(self, given: Iterable[_Given]) -> None:
-        """Ask servers to stop, all at once; one that cannot be asked must not keep the decision from being
-        written."""
-        await asyncio.gather(*(self._stop_one(one) for one in given if self._is_there(one)))
+    async def _stop(self, given: Iterable[_Given]) -> tuple[_Given, ...]:
+        """Ask servers to stop, all at once; what could not be said to one that is there.
 
-    async def _stop_one(self, given: _Given) -> None:
+        One that cannot be asked must not keep the decision from being written."""
+        there = [one for one in given if self._is_there(one)]
+        heard = await asyncio.gather(*map(self._stop_one, there))
+        return tuple(one for one, well in zip(there, heard, strict=True) if not well)
+
+    async def _stop_one(self, given: _Given) -> bool:
         try:
             await self._shell.pods.stop(given.peer, given.uid, given.shard)
         except ServerUnavailable as error:
             log.warning("conversion %s may run on for a while: %s", given.uid, error)
+            return False
+        return True
 
     def _is_there(self, given: _Given) -> bool:
         """Whether the pod may answer; one that has ended is gone, though its object may stay for days."""
