@@ -68,6 +68,10 @@ def read_fairseq_model(content: bytes, shown: str) -> dict[str, torch.Tensor]:
     return model
 
 
+_View = tuple[int, int, tuple[int, ...], tuple[int, ...]]
+"""A storage, and offset, sizes and strides in it."""
+
+
 class _Archive:
     """`<root>/data.pkl` and `<root>/data/<key>` of a zip file, all stored as they are."""
 
@@ -81,12 +85,14 @@ class _Archive:
             )
         self._root = pickles[0].partition("/")[0]
         self._storages: dict[str, torch.Tensor] = {}
+        self._views: dict[_View, torch.Tensor] = {}
+        self._shown_values: dict[int, int] = {}
 
     def read(self) -> object:
         allowed = Allowed(
             functions={
                 "collections.OrderedDict": ordered_dict,
-                "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
+                "torch._utils._rebuild_tensor_v2": self._tensor,
                 "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
             },
             inert=_INERT,
@@ -104,25 +110,41 @@ class _Archive:
             self._storages[key] = (
                 torch.frombuffer(bytearray(content), dtype=dtype) if content else torch.empty(0, dtype=dtype)
             )
+            self._shown_values[id(self._storages[key])] = 0
         found = self._storages[key]
         if found.dtype != dtype or len(found) != elements:
             raise ValueError(f"storage {key} has {len(found)} values of {elements}")
         return found
+
+    def _tensor(
+        self, storage: torch.Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object
+    ) -> torch.Tensor:
+        """The part of a storage that a tensor shows, in order: a copy where it lies there in another.
+
+        Weights that are tied show the same part and share a tensor. All others together show no more values
+        than the storage has, so a small file stays small in memory.
+        """
+        view = (id(storage), offset, tuple(size), tuple(stride))
+        if view in self._views:
+            return self._views[view]
+        if view[0] not in self._shown_values:
+            raise ValueError("a tensor without a storage")
+        values = self._shown_values[view[0]] + math.prod(size)
+        if values > len(storage):
+            raise ArtifactCorrupt(
+                f"{self._shown}: its tensors show {values} values of a storage of {len(storage)}; it is "
+                "damaged, or made to exhaust memory, and is not read; get it again"
+            )
+        try:
+            tensor = storage.as_strided(size, stride, offset).contiguous()
+        except RuntimeError as error:
+            raise ValueError(str(error)) from error
+        self._shown_values[view[0]] = values
+        self._views[view] = tensor
+        return tensor
 
     def _entry(self, name: str) -> bytes:
         info = self._archive.getinfo(f"{self._root}/{name}")
         if info.compress_type != zipfile.ZIP_STORED:
             raise ArtifactCorrupt(f"{self._shown}: {name} is compressed, which PyTorch never does")
         return self._archive.read(info)
-
-
-def _rebuild_tensor(
-    storage: torch.Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object
-) -> torch.Tensor:
-    """A copy of the part of a storage that a tensor shows."""
-    if not isinstance(storage, torch.Tensor) or math.prod(size) > len(storage):
-        raise ValueError(f"a tensor of {size} in a storage that is smaller")
-    try:
-        return storage.as_strided(size, stride, offset).contiguous()
-    except RuntimeError as error:
-        raise ValueError(str(error)) from error

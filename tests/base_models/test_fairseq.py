@@ -232,6 +232,35 @@ def test_a_storage_of_another_size_is_refused():
             read_fairseq_model(with_entries(content, **{"archive/data/0": data}), "odd.pt")
 
 
+def test_views_that_would_unfold_to_more_than_the_file_are_refused():
+    square = torch.arange(10_000.0).reshape(100, 100)
+    slanted = {
+        f"w{offset}": square.flatten()[offset : 9_500 + offset].reshape(95, 100).T for offset in range(9)
+    }
+    flat = {f"w{offset}": square.flatten()[offset:] for offset in range(9)}
+    for model in (slanted, flat):
+        content = archive({"model": model})
+        assert len(content) < 50_000
+        with pytest.raises(
+            ArtifactCorrupt, match=r"evil\.pt: its tensors show \d+ values of a storage of 10000"
+        ):
+            read_fairseq_model(content, "evil.pt")
+
+
+def test_parts_of_one_storage_and_tied_weights_are_read():
+    values = torch.arange(24.0)
+    model = {"a": values[:12].reshape(3, 4).T, "b": values[12:], "tied": values[:12].reshape(3, 4).T}
+    read = read_fairseq_model(archive({"model": model}), "tied.pt")
+    for name, tensor in model.items():
+        torch.testing.assert_close(read[name], tensor)
+
+
+def test_a_tensor_is_no_storage_for_another():
+    nested = Caller(torch._utils._rebuild_tensor_v2, (torch.arange(8.0), 0, (2, 4), (0, 1), False, {}))
+    with pytest.raises(ArtifactCorrupt, match="a tensor without a storage"):
+        read_fairseq_model(archive({"model": {"a": nested}}), "odd.pt")
+
+
 def test_compressed_entries_are_refused():
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as target:
