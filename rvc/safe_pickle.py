@@ -28,6 +28,9 @@ _PICKLES_OF_THE_OLDER_FORMAT = 5
 _MOST_TUPLES = 50_000
 """In a pickle: five times those of a training checkpoint. Python hashes a tuple by recursion without a limit,
 and twice as many within each other overflow a thread's stack."""
+_MOST_OF_A_PICKLE = 16 << 20
+"""Bytes that are read to name what a refused file refers to; the pickle of a training checkpoint has a few
+hundred thousand, before the tensors."""
 _TUPLES = frozenset(("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"))
 _REFUSED_NAME = re.compile(r"(?:GLOBAL|reduce for unrecognized function|but got) +(<[^>]*>|[^\s,]+)")
 
@@ -115,11 +118,18 @@ def _refusal(source: Path | bytes, shown: str, error: Exception) -> ArtifactCorr
 
 
 def _pickle(source: Path | bytes) -> bytes:
-    """The pickle in a file, empty where none is found; PyTorch does not name what newer pickles refer to."""
-    content = source.read_bytes() if isinstance(source, Path) else source
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            names = [name for name in archive.namelist() if name.endswith("data.pkl")]
-            return archive.read(names[0]) if names else b""
-    except ARCHIVE_ERRORS:
-        return content
+    """The pickle in a file, or its beginning; empty where none is found.
+
+    PyTorch does not name what newer pickles refer to. The tensors beside the pickle are not read.
+    """
+    with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                names = [name for name in archive.namelist() if name.endswith("data.pkl")]
+                if not names:
+                    return b""
+                with archive.open(names[0]) as entry:
+                    return entry.read(_MOST_OF_A_PICKLE)
+        except ARCHIVE_ERRORS:
+            file.seek(0)
+            return file.read(_MOST_OF_A_PICKLE)

@@ -1,6 +1,7 @@
 import io
 import os
 import pickle
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -61,6 +62,31 @@ def test_newer_pickles_are_refused_by_name_too(tmp_path, write):
         load_torch_file(content, "evil.pth")
     assert refusal.value.reason == UNSAFE_PICKLE
     assert not (tmp_path / "trace").exists()
+
+
+def peak_of_refusing(path: Path) -> int:
+    """Bytes that Python held at most while it refused a file by name."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArtifactCorrupt, match=rf"refers to {os.name}\.system"):
+            load_torch_file(path)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_tensors_are_not_read_to_name_what_is_refused(tmp_path):
+    path = tmp_path / "evil.pth"
+    evil = Caller(os.system, "true")
+    path.write_bytes(torch_file({"info": evil, "w": torch.zeros(8 << 20)}, protocol=4))
+    assert peak_of_refusing(path) < 4 << 20
+
+
+def test_of_a_file_that_is_no_archive_only_the_beginning_is_read_to_name_it(tmp_path):
+    path = tmp_path / "evil.pth"
+    path.write_bytes(pickle.dumps({"info": Caller(os.system, "true")}))
+    os.truncate(path, 256 << 20)
+    assert peak_of_refusing(path) < 64 << 20
 
 
 @pytest.mark.parametrize("size", [0, 4, 300, -1])
