@@ -7,6 +7,7 @@ import sys
 import traceback
 from pathlib import Path
 
+import httpx
 import pytest
 
 from rvc.contract import StoreSettings
@@ -91,6 +92,32 @@ def test_keys_of_a_session(server):
     server.accounts["STS.1"] = Account("secret", token="token", expires=0.0)
     with pytest.raises(PermissionDenied, match="SecurityTokenExpired"):
         store_for(server, keys | {"OSS_SESSION_TOKEN": "token"}).stat("a")
+
+
+def test_links_with_the_keys_of_a_session(server):
+    server.accounts["STS.1"] = Account("secret", token="to/k+e n=&")
+    keys = {
+        "OSS_ACCESS_KEY_ID": "STS.1",
+        "OSS_ACCESS_KEY_SECRET": "secret",
+        "OSS_SESSION_TOKEN": "to/k+e n=&",
+    }
+    store = store_for(server, keys)
+    store.write_bytes("a", b"content")
+    assert httpx.get(store.presigned_url("a", 60)).content == b"content"
+
+
+def test_a_link_without_keys_says_for_what_they_are_missing(server):
+    with pytest.raises(PermissionDenied, match="^oss://voices/a: .*akId .* into the Secret"):
+        store_for(server, {"RVC_OSS_SECRET_FOLDER": "/nonexistent"}).presigned_url("a", 60)
+
+
+def test_a_secret_that_is_emptied_says_for_what_it_is_missing(server, tmp_path):
+    folder = mount(tmp_path / "secret", "..1", KEY_ID, KEY_SECRET)
+    store = store_for(server, {"RVC_OSS_SECRET_FOLDER": str(folder)})
+    server.after_operation = lambda operation: mount(folder, "..2", "", "")
+    server.accounts = {}
+    with pytest.raises(PermissionDenied, match=r"^oss://voices/a: .*akSecret is empty .*into the Secret"):
+        store.stat("a")
 
 
 def test_a_rotated_secret_is_read_again(server, tmp_path):

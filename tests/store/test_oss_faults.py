@@ -6,6 +6,7 @@ import threading
 import tracemalloc
 from pathlib import Path
 
+import httpx
 import pytest
 
 from rvc.errors import ArtifactCorrupt, InvalidConfiguration, ObjectExists, PermissionDenied, StoreUnavailable
@@ -231,6 +232,16 @@ def test_the_clock_of_this_node_is_wrong(server, oss):
     assert [entry.code for entry in server.operations] == ["RequestTimeTooSkewed", ""]
     assert oss.read_bytes("a") == b"content"
     assert len(server.operations) == 3, "the correction stays"
+
+
+@pytest.mark.parametrize("skew_seconds", [-7200.0, 7200.0])
+def test_links_go_by_the_clock_of_the_server(server, oss, skew_seconds):
+    server.skew_seconds = skew_seconds
+    oss.write_bytes("a b", b"content")
+    link = oss.presigned_url("a b", 3600)
+    assert httpx.get(link).content == b"content"
+    server.skew_seconds = skew_seconds + 3660
+    assert httpx.get(link).status_code == 403, "it ends when it should"
 
 
 def test_a_clock_that_cannot_be_corrected(server, oss):

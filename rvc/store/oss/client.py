@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
 
 import oss2
 
@@ -67,17 +68,16 @@ class Client:
         patience, renewals, is_corrected, reached = self.patience(), 0, False, 0
         while True:
             try:
-                return request(self._bucket)
+                with _said_of(uri):
+                    return request(self._bucket)
             except FOREIGN_ERRORS as error:
                 failure = failure_of(error)
-            except PermissionDenied as error:  # No credentials; they do not know what they are for.
-                raise PermissionDenied(f"{uri}: {error}", reason=error.reason) from None
             if progress() > reached:
                 reached = progress()
                 patience.renew()
             if failure.kind is Kind.CREDENTIALS and renewals < _RENEWALS:
                 renewals += 1
-                again = self._has_other_keys()
+                again = self._has_other_keys(uri)
             elif failure.kind is Kind.SKEWED and not is_corrected:
                 again = is_corrected = self._signer.correct(failure.server_time)
             else:
@@ -91,14 +91,32 @@ class Client:
             request(self._bucket)
 
     def presigned_url(self, key: str, seconds: int) -> str:
-        """A link with which anybody may read the object for so long."""
-        return str(self._public.sign_url("GET", key, seconds, slash_safe=True))
+        """A link with which anybody may read the object for so long, by the server's clock where it is known.
 
-    def _has_other_keys(self) -> bool:
+        Raises the errors of `rvc.errors` when there are no keys.
+        """
+        uri = self.uri + key
         try:
-            return self._credentials.renew(self._signer.last_used())
+            with _said_of(uri):
+                return str(self._public.sign_url("GET", key, seconds, slash_safe=True))
+        except FOREIGN_ERRORS as error:
+            raise failure_of(error).error(uri) from None
+
+    def _has_other_keys(self, uri: str) -> bool:
+        try:
+            with _said_of(uri):
+                return self._credentials.renew(self._signer.last_used())
         except StoreUnavailable:
             return True  # The next request meets the same and waits.
+
+
+@contextmanager
+def _said_of(uri: str) -> Iterator[None]:
+    """Where credentials are missing: their source does not know what they are for."""
+    try:
+        yield
+    except PermissionDenied as error:
+        raise PermissionDenied(f"{uri}: {error}", reason=error.reason) from None
 
 
 def _bucket(name: str, address: Address, endpoint: str, signer: _Signer) -> Any:
@@ -147,11 +165,35 @@ class _Signer(oss2.ProviderAuthV4):  # type: ignore[misc]
     def _sign_request(self, req: Any, bucket_name: str, key: str, in_additional_headers: Any = None) -> None:
         """As the base class does it, by another clock, which it has no way to be given."""
         keys = self.get_credentials()
-        stamp = (datetime.now(UTC) + self._clock_error).strftime("%Y%m%dT%H%M%SZ")
+        stamp = self._stamp()
         if keys.security_token:
             req.headers["x-oss-security-token"] = keys.security_token
         req.headers["x-oss-date"] = stamp
         req.headers["x-oss-content-sha256"] = "UNSIGNED-PAYLOAD"
         signature = self._ProviderAuthV4__make_signature(req, bucket_name, key, None, keys, stamp)
-        credential = f"{keys.access_key_id}/{stamp[:8]}/{req.region}/{req.product}/aliyun_v4_request"
+        credential = _credential(keys, stamp, req)
         req.headers["authorization"] = f"OSS4-HMAC-SHA256 Credential={credential}, Signature={signature}"
+
+    def _sign_url(
+        self, req: Any, bucket_name: str, key: str, expires: int, in_additional_headers: Any = None
+    ) -> str:
+        """A link that may be opened from now, by that clock, for `expires` seconds."""
+        keys = self.get_credentials()
+        stamp = self._stamp()
+        if keys.security_token:
+            req.params["x-oss-security-token"] = keys.security_token
+        req.params |= {
+            "x-oss-date": stamp,
+            "x-oss-expires": str(expires),
+            "x-oss-signature-version": "OSS4-HMAC-SHA256",
+            "x-oss-credential": _credential(keys, stamp, req),
+        }
+        signature = self._ProviderAuthV4__make_signature(req, bucket_name, key, None, keys, stamp)
+        return f"{req.url}?{urlencode(req.params | {'x-oss-signature': signature}, quote_via=quote, safe='')}"
+
+    def _stamp(self) -> str:
+        return (datetime.now(UTC) + self._clock_error).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _credential(keys: Any, stamp: str, req: Any) -> str:
+    return f"{keys.access_key_id}/{stamp[:8]}/{req.region}/{req.product}/aliyun_v4_request"
