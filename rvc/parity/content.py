@@ -19,7 +19,7 @@ from rvc.base_models.contentvec import hubert_tensors
 from rvc.content.contentvec import V1_LAYERS
 from rvc.content.hubert import STRIDES, HubertNetwork, HubertSizes
 from rvc.errors import InvalidConfiguration
-from rvc.parity.findings import Check, Deviation, Finding, absolute, equal
+from rvc.parity.findings import Check, Deviation, Finding, absolute, equal, not_compared
 
 _TOLERANCE = 1e-4
 
@@ -40,7 +40,7 @@ def _features(path: Path) -> Iterator[Finding | Deviation]:
         with torch.inference_mode():
             ours = _ours(network, audio, name)
         if ours is None:
-            yield Deviation(name, "nothing here computes an array of this name; it was not compared")
+            yield not_compared(path, name)
         else:
             yield absolute(name, ours.numpy(), theirs, _TOLERANCE)
 

@@ -67,8 +67,8 @@ def _kilohertz(arrays: Arrays, kind: str) -> tuple[str, int]:
 
 CHECKS: Mapping[str, Check] = {
     "*.index": check_index,
-    "retrieval.npz": check_retrieval,
-    "vc_features.npz": check_features,
-    "change_rms.npz": check_loudness,
-    "pipeline.npz": check_pipeline,
+    "retrieval*.npz": check_retrieval,
+    "vc_features*.npz": check_features,
+    "change_rms*.npz": check_loudness,
+    "pipeline*.npz": check_pipeline,
 }

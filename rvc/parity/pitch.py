@@ -14,7 +14,7 @@ from rvc.base_models import BaseModel, BaseModelName, open_base_model
 from rvc.contract import PitchMethod
 from rvc.errors import InvalidConfiguration
 from rvc.parity.fill import fill
-from rvc.parity.findings import Check, Deviation, Finding, absolute, equal, relative
+from rvc.parity.findings import Check, Deviation, Finding, absolute, equal, not_compared, relative
 from rvc.pitch import crepe, rmvpe
 from rvc.pitch.crepe import CREPE
 from rvc.pitch.fcpe import FCPE
@@ -91,7 +91,7 @@ def check_rmvpe_rule(path: Path) -> Iterable[Finding | Deviation]:
     known = [*_digests(tensors)]
     tensors["fc.1.weight"] *= 3
     tensors["fc.1.bias"] -= 3
-    yield from _check_listing(arrays, shapes, [*known, *_digests(tensors)])
+    yield from _check_listing(path, arrays, shapes, [*known, *_digests(tensors)])
     if "wave" not in arrays:
         small = _arrays_of(path.with_name("rmvpe_small.npz"))
         arrays = {"wave": small["wave"], "mel": small["mel"], **arrays}
@@ -99,6 +99,8 @@ def check_rmvpe_rule(path: Path) -> Iterable[Finding | Deviation]:
 
 
 def _check_network(extractor: RMVPE, arrays: Mapping[str, np.ndarray]) -> Iterable[Finding | Deviation]:
+    if "salience" not in arrays and not _tracks(arrays):
+        raise ValueError(f"no salience and no F0 to compare with among {', '.join(arrays)}")
     wave = arrays["wave"]
     mel = extractor.log_mel(wave, 0, len(wave) // HOP + 1)
     salience = extractor.salience(mel)
@@ -138,7 +140,7 @@ def _certain(salience: np.ndarray, threshold: float) -> np.ndarray:
 
 
 def _check_listing(
-    arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], digests: list[str]
+    path: Path, arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], digests: list[str]
 ) -> Iterable[Finding | Deviation]:
     """The texts of a file: names of weights, all or some in any order, or digests of them."""
     for label, array in arrays.items():
@@ -149,7 +151,7 @@ def _check_listing(
             if texts <= set(digests):
                 yield Finding(f"{label} (of the weights)", 0.0, 0.0)
             else:
-                yield Deviation(label, "a digest of something else than the weights; the salience decides")
+                yield not_compared(path, label)
         elif texts & shapes.keys():
             yield equal(f"{label}, {len(texts)} names of {len(shapes)}", sorted(texts - shapes.keys()), [])
 

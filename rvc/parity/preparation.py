@@ -181,7 +181,7 @@ def _at_16k(sample: int, rate: int) -> int:
 
 
 CHECKS: Mapping[str, Check] = {
-    "slicer.npz": check_slicer,
+    "slicer*.npz": check_slicer,
     "preprocess_*k.npz": check_preprocessing,
-    "bucket_sampler.npz": check_bucket_sampler,
+    "bucket_sampler*.npz": check_bucket_sampler,
 }

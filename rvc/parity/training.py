@@ -208,6 +208,6 @@ def _gradient_norm(parameter: nn.Parameter) -> float:
 
 
 CHECKS: Mapping[str, Check] = {
-    "train_mel.npz": check_mel,
+    "train_mel*.npz": check_mel,
     "train_step_*.npz": check_step,
 }

@@ -7,7 +7,7 @@ import pytest
 
 from rvc.cli import main
 from rvc.errors import ObjectNotFound
-from rvc.parity.findings import Deviation, Finding
+from rvc.parity.findings import Deviation, Finding, not_compared
 from rvc.parity.runner import Row, Verdict, run_parity, summary, table
 from tests.community.models import write_index
 
@@ -70,6 +70,15 @@ def test_numbers_that_cannot_be_compared_are_missed(folder):
     assert summary(found.values()).startswith("0 of 3 files passed")
 
 
+def test_what_is_not_compared_is_missed_except_where_the_output_of_the_network_decides(tmp_path):
+    for name in ("hubert_tiny.npz", "infer_small_v2_f0_48k.npz", "rmvpe_small.npz"):
+        finding = not_compared(tmp_path / name, "sha_other")
+        assert isinstance(finding, Finding)
+        assert not finding.passed
+    for name in ("infer_full_v2_f0_40k_rule.npz", "rmvpe_full_rule.npz"):
+        assert "decides" in not_compared(tmp_path / name, "sha_other").reason
+
+
 def test_a_folder_without_fixtures_does_not_pass(tmp_path):
     with pytest.raises(ObjectNotFound, match="no fixtures"):
         list(run_parity(tmp_path))
@@ -101,7 +110,8 @@ def test_the_command_ends_with_1_for_a_file_that_nobody_knows(tmp_path, capsys):
         "rmvpe_decode.npz", "f0_neural_real_weights.npz", "hubert_tiny.npz", "retrieval.npz",
         "added_IVF23_Flat_nprobe_1_fixture_v2.index", "vc_features.npz", "change_rms.npz", "pipeline.npz",
         "small_v2_f0_32k.pth", "small_v1_nof0_40k.pth", "rmvpe_small_fp16.pt", "hubert_tiny.safetensors",
-        "hubert_tiny_config.json",
+        "hubert_tiny_config.json", "pipeline_2.npz", "slicer_b.npz", "retrieval_v1.npz", "vc_features_2.npz",
+        "change_rms_b.npz", "sine_source_2.npz", "train_mel_applio.npz", "bucket_sampler_2.npz",
     ],
 )  # fmt: skip
 def test_all_kinds_of_fixtures_are_known(tmp_path, name):

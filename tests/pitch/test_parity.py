@@ -83,3 +83,10 @@ def test_the_official_size_by_the_rule_needs_few_arrays(tmp_path):
     found = findings(tmp_path / "rmvpe_full_rule.npz")
     assert [each.name for each in found if not each.passed] == []
     assert len(found) == 8
+
+
+def test_weights_by_the_rule_without_what_they_hear_do_not_pass(tmp_path):
+    (tmp_path / "rmvpe_small.npz").symlink_to(parity_file("rmvpe_small.npz"))
+    np.savez(tmp_path / "rmvpe_full_rule.npz", sha=np.array("0" * 64))
+    with pytest.raises(ValueError, match="no salience and no F0"):
+        findings(tmp_path / "rmvpe_full_rule.npz")

@@ -107,7 +107,7 @@ def test_links_with_the_keys_of_a_session(server):
 
 
 def test_a_link_without_keys_says_for_what_they_are_missing(server):
-    with pytest.raises(PermissionDenied, match="^oss://voices/a: .*akId .* into the Secret"):
+    with pytest.raises(PermissionDenied, match=r"^oss://voices/a: .*akId .* into the Secret"):
         store_for(server, {"RVC_OSS_SECRET_FOLDER": "/nonexistent"}).presigned_url("a", 60)
 
 
