@@ -72,12 +72,9 @@ CONVERSION_COLUMNS = [
 
 def definitions() -> dict[str, Schema]:
     """Both CRDs by file name."""
-    conversion = definition(Conversion, "conversion", ["conv"], CONVERSION_COLUMNS)
-    # Kubernetes 1.31 and newer; older servers drop it.
-    conversion["spec"]["versions"][0]["selectableFields"] = [{"jsonPath": ".spec.voiceModelRef.name"}]
     return {
         "voicemodels.yaml": definition(VoiceModel, "voicemodel", ["voice", "voices"], VOICE_COLUMNS),
-        "conversions.yaml": conversion,
+        "conversions.yaml": definition(Conversion, "conversion", ["conv"], CONVERSION_COLUMNS),
     }
 
 

@@ -77,11 +77,10 @@ def test_trainer_and_server_have_the_same_defaults(ours: type[Struct], theirs: t
 
 
 @pytest.mark.parametrize("plural", PLURALS)
-def test_columns_and_selectable_fields_name_fields_that_exist(plural: str) -> None:
+def test_columns_name_fields_that_exist(plural: str) -> None:
     version = crd(plural)["spec"]["versions"][0]
     known = {path for path, _ in fields(schema(plural))}
     paths = [column["jsonPath"] for column in version["additionalPrinterColumns"]]
-    paths += [field["jsonPath"] for field in version.get("selectableFields", [])]
     plain = {path for path in paths if "conditions" not in path and not path.startswith(".metadata")}
     assert plain <= known
 

@@ -8,11 +8,11 @@ import pytest
 from rvc.contract import Metric, Progress, Stage
 from rvc_operator.plan.actions import VoicePlan
 from rvc_operator.plan.observed import ObservedVoice
-from rvc_operator.plan.voicemodel import plan_voice
 from rvc_operator.runtime.cache import Kind
 from rvc_operator.runtime.silence import LONGEST_PAUSE_SECONDS, Silences
 
 from . import factory
+from .decisions import plan_voice
 from .factory import NOW, Body, after, job, message, seconds, state, trainer
 from .kubelet import Work
 from .manifests import voice_spec
