@@ -5,8 +5,8 @@ from typing import Any
 
 from rvc_operator.plan.actions import VoicePlan
 from rvc_operator.plan.observed import ObservedVoice
-from rvc_operator.plan.voicemodel import plan_voice
 
+from .decisions import plan_voice
 from .factory import CONFIG, NOW, Body, after, job, seconds, trainer, voice
 
 

@@ -11,8 +11,8 @@ from rvc_operator.api.names import TRAINER_CONTAINER
 from rvc_operator.api.objects import ContainerState, ContainerStatus, Pod, Running, Terminated
 from rvc_operator.plan.actions import VoicePlan
 from rvc_operator.plan.observed import ObservedVoice
-from rvc_operator.plan.voicemodel import plan_voice
 
+from .decisions import plan_voice
 from .factory import CONFIG, NOW, Body, after, edited, job, seconds, trainer, voice
 from .manifests import voice_spec
 

@@ -134,7 +134,8 @@ def _with_more_given_out(case: Case, heard: Followed) -> ConversionPlan:
         return finished(case, status, ready(ConditionStatus.FALSE, Reason.INPUT_INVALID, claim))
     # What was begun with a revision that is deployed no more begins again with the one that is, all of it:
     # no result mixes two voices.
-    begun = status.voice_revision
+    # Without shards it was begun by a release that had none.
+    begun = status.voice_revision if status.shards else None
     anew = begun is None or deployed_revision(case.observed.deployment) not in (None, begun)
     base = begun_anew(case.conversion, status) if anew else status
     revision = (voice.status.revision.serving or "") if anew else begun or ""
