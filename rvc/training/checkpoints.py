@@ -1,13 +1,14 @@
 """Training states on disk: whole or absent, and refused when they are not this training's.
 
 A checkpoint holds all that the next step depends on, and what it was trained on and how. Going on from
-another dataset's or other settings' checkpoint would give a voice that nobody asked for, so that is an error,
-as is a damaged file; only a checkpoint that does not exist means to begin at the beginning.
+another dataset's or other settings' checkpoint would give a voice that nobody asked for, so that is an error.
+A damaged one is passed over with a warning; without a whole one training begins at the beginning.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import pickle
 import re
@@ -20,6 +21,8 @@ from typing import Any, Protocol
 import torch
 
 from rvc.errors import ArtifactCorrupt
+
+log = logging.getLogger(__name__)
 
 _FORMAT = 2
 _KEPT = 2
@@ -92,6 +95,7 @@ class FolderCheckpoints:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._damaged: set[Path] = set()
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -100,21 +104,20 @@ class FolderCheckpoints:
         return f"delete {self._folder}"
 
     def latest(self) -> Path | None:
-        """The newest checkpoint. Raises ArtifactCorrupt if it is not what was saved."""
-        saved = self._saved()
-        if not saved:
-            return None
-        newest = saved[-1]
-        if _digest(newest) != _digest_in_name(newest):
-            raise ArtifactCorrupt(
-                f"the checkpoint {newest} is damaged (its contents do not have the digest of its name); "
-                "delete it to "
-                "go on from the one before"
+        """The newest checkpoint that is what was saved, None when there is none."""
+        for path in reversed(self._saved()):
+            if _digest(path) == _digest_in_name(path):
+                return path
+            self._damaged.add(path)
+            log.warning(
+                "the checkpoint %s is damaged (its contents do not have the digest of its name); training "
+                "goes on from the one before, or begins again where there is none",
+                path,
             )
-        return newest
+        return None
 
     def save(self, path: Path, epoch: int) -> None:
-        """Copy `path` into the folder; older checkpoints than the newest two go."""
+        """Copy `path` into the folder; all but the newest two that are whole go."""
         # A process that was killed while it saved has left its half.
         for half in self._folder.glob(f"*{_HALF}"):
             half.unlink()
@@ -125,8 +128,12 @@ class FolderCheckpoints:
             os.fsync(file.fileno())
         target = self._folder / f"epoch-{epoch:08d}-{_digest(path)}.checkpoint"
         os.replace(temporary, target)
-        for old in self._saved()[:-_KEPT]:
-            old.unlink()
+        self._damaged.discard(target)
+        saved = self._saved()
+        kept = [found for found in saved if found not in self._damaged][-_KEPT:]
+        for old in saved:
+            if old not in kept:
+                old.unlink()
 
     def _saved(self) -> list[Path]:
         """Oldest first; of two of one epoch, one saved on a stop in the next, the later file counts."""

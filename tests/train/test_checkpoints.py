@@ -73,15 +73,32 @@ def test_a_folder_gives_the_newest_and_keeps_two(tmp_path: Path) -> None:
     assert read_checkpoint(latest, "sha256:aa", CPU, "delete all").epochs_done == 10
 
 
-def test_a_damaged_newest_checkpoint_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
-    store = FolderCheckpoints(tmp_path / "checkpoints")
-    store.save(saved(tmp_path), 1)
-    (path,) = (tmp_path / "checkpoints").iterdir()
+def damage(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ArtifactCorrupt, match=r"is damaged .* delete it"):
-        store.latest()
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(tmp_path: Path, caplog) -> None:
+    folder = tmp_path / "checkpoints"
+    for epochs_done in (1, 2):
+        FolderCheckpoints(folder).save(saved(tmp_path, epochs_done), epochs_done)
+    first, second = sorted(folder.iterdir())
+    damage(second)
+    store = FolderCheckpoints(folder)
+    assert store.latest() == first
+    assert f"the checkpoint {second} is damaged" in caplog.text
+    store.save(saved(tmp_path, 3), 3)
+    assert [path.name[:14] for path in sorted(folder.iterdir())] == ["epoch-00000001", "epoch-00000003"]
+
+
+def test_without_a_whole_checkpoint_training_begins_again(tmp_path: Path, caplog) -> None:
+    store = FolderCheckpoints(tmp_path / "checkpoints")
+    store.save(saved(tmp_path), 1)
+    (path,) = (tmp_path / "checkpoints").iterdir()
+    damage(path)
+    assert store.latest() is None
+    assert "is damaged" in caplog.text
 
 
 def test_half_a_checkpoint_of_a_killed_process_is_not_one_and_goes(tmp_path: Path) -> None:
