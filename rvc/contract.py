@@ -93,7 +93,7 @@ class Architecture(StrEnum):
 
 
 class ContentEncoder(StrEnum):
-    """Networks that say what is spoken, not by whom; `Auto` is the best one that is there."""
+    """Networks that say what is spoken, not by whom; `Auto` is what the architecture is made for."""
 
     AUTO = "Auto"
     CONTENT_VEC_768 = "ContentVec768"
@@ -103,7 +103,7 @@ class ContentEncoder(StrEnum):
 
 
 class PitchMethod(StrEnum):
-    """Ways to find F0; `Auto` is the best one that is there."""
+    """Ways to find F0; `Auto` is RMVPE where the base models have it, else FCPE."""
 
     AUTO = "Auto"
     RMVPE = "RMVPE"

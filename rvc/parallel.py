@@ -1,7 +1,8 @@
 """Several processes, one accelerator each, that train one voice as if they were one.
 
-Started by `torchrun`, which tells each process its rank. All of them draw the same batch, compute their part
-of it and add up their gradients, so a batch is the whole batch whatever the number of accelerators.
+Started by the trainer, or by hand by `torchrun`: both tell each process its rank by the same variables. All
+of them draw the same batch, compute their part of it and add up their gradients, so a batch is the whole
+batch whatever the number of accelerators.
 """
 
 from __future__ import annotations

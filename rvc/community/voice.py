@@ -33,6 +33,7 @@ from rvc.community.training_checkpoint import (
 from rvc.community.training_checkpoint import extract_voice, is_training_checkpoint
 from rvc.community.weights import as_half, plain_weights, read_pth
 from rvc.contract import Architecture, Consent, ContentEncoder, PitchMethod
+from rvc.digest import sha256_of
 from rvc.errors import ArtifactCorrupt, InvalidConfiguration
 from rvc.rvc2.geometry import Geometry
 from rvc.rvc2.state import check_state, shapes_of, state_shapes
@@ -95,7 +96,7 @@ def import_voice(
     Raises as `read_model` does, and InvalidConfiguration for a folder that holds files.
     """
     read = read_model(model)
-    sources = {"model": model.name, "modelSha256": _sha256(model)}
+    sources = {"model": model.name, "modelSha256": sha256_of(model)}
     index_content = None
     if index is not None:
         index_content = fitting_index(index, read.geometry)
@@ -246,8 +247,3 @@ def _model_in(manifest: VoiceManifest, tensors: Mapping[str, torch.Tensor]) -> I
         speaker_names=manifest.speaker_names,
         median_f0_hertz=manifest.statistics.get(MEDIAN_F0),
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rvc.digest import sha256_of
 from rvc.errors import InvalidDataset
 
 AUDIO_SUFFIXES = frozenset(
@@ -80,7 +81,7 @@ def find_recordings(folder: Path) -> list[Recording]:
             "ogg or m4a files of one speaker there, about ten minutes in all"
         )
     named = sorted((path.relative_to(folder).as_posix(), path) for path in audio)
-    return [Recording(name, path, _digest_of_file(path)) for name, path in named]
+    return [Recording(name, path, sha256_of(path)) for name, path in named]
 
 
 def find_speakers(folder: Path) -> tuple[list[Recording], tuple[str, ...]]:
@@ -142,8 +143,3 @@ def _order_of_speakers(name: str) -> tuple[bool, int, str]:
 
 def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
-
-
-def _digest_of_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from rvc.contract import DEFAULT_CONTENT_PRODUCER, AudibleLabel, ConversionParameters
+from rvc.digest import sha256_of
 from rvc.store.failures import store_errors
 
 SYNTHETIC = "1"
@@ -35,8 +36,8 @@ def unnamed_origin(recording: Path, parameters: ConversionParameters) -> str:
 
     Raises `ObjectNotFound` or `PermissionDenied` for a file that cannot be read.
     """
-    with store_errors(str(recording)), recording.open("rb") as file:
-        content = hashlib.file_digest(file, "sha256").hexdigest()
+    with store_errors(str(recording)):
+        content = sha256_of(recording)
     return f"{content} {msgspec.json.encode(parameters).decode()}"
 
 

@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from rvc.digest import size_and_sha256
 from rvc.errors import InvalidConfiguration, ObjectExists, PermissionDenied, StoreUnavailable
 from rvc.store.failures import store_errors
 from rvc.store.interface import ObjectInfo
@@ -82,11 +83,11 @@ class FolderStore:
     def holds(self, key: str, path: Path) -> bool:
         """Whether an object is there with the content of a local file, by size and sha256."""
         check_key(key)
-        size, sha256 = _digest(path)
+        size, sha256 = size_and_sha256(path)
         with store_errors(self._uri + key):
             there = self._path(key)
             # What has another size is not worth reading.
-            return there.is_file() and there.stat().st_size == size and _digest(there)[1] == sha256
+            return there.is_file() and there.stat().st_size == size and size_and_sha256(there)[1] == sha256
 
     def read_bytes(self, key: str) -> bytes:
         """Content of a small object."""
@@ -156,13 +157,13 @@ class FolderStore:
             temporary = path.with_name(TEMPORARY_PREFIX + uuid.uuid4().hex)
             try:
                 digest = _write_synced(source, temporary)
-                if _digest(temporary) != digest:
+                if size_and_sha256(temporary) != digest:
                     raise StoreUnavailable(
                         f"{self._uri}{key} read back differs from what was written; check the volume"
                     )
                 if overwrite:
                     temporary.replace(path)
-                elif not _claim_name(temporary, path) and _digest(path) != digest:
+                elif not _claim_name(temporary, path) and size_and_sha256(path) != digest:
                     raise ObjectExists(
                         f"{self._uri}{key} is there already with other content and is never overwritten; "
                         "choose another place or remove it first"
@@ -200,12 +201,6 @@ def _write_synced(source: BinaryIO, path: Path) -> tuple[int, str]:
         target.flush()
         os.fsync(target.fileno())
     return size, sha256.hexdigest()
-
-
-def _digest(path: Path) -> tuple[int, str]:
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return file.tell(), sha256
 
 
 def _claim_name(temporary: Path, path: Path) -> bool:

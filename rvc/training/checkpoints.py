@@ -7,7 +7,6 @@ A damaged one is passed over with a warning; without a whole one training begins
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import pickle
@@ -20,6 +19,7 @@ from typing import Any, Protocol
 
 import torch
 
+from rvc.digest import sha256_of
 from rvc.errors import ArtifactCorrupt
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class FolderCheckpoints:
     def latest(self) -> Path | None:
         """The newest checkpoint that is what was saved, None when there is none."""
         for path in reversed(self._saved()):
-            if _digest(path) == _digest_in_name(path):
+            if sha256_of(path) == _digest_in_name(path):
                 return path
             self._damaged.add(path)
             log.warning(
@@ -126,7 +126,7 @@ class FolderCheckpoints:
             shutil.copyfileobj(whole, file)
             file.flush()
             os.fsync(file.fileno())
-        target = self._folder / f"epoch-{epoch:08d}-{_digest(path)}.checkpoint"
+        target = self._folder / f"epoch-{epoch:08d}-{sha256_of(path)}.checkpoint"
         os.replace(temporary, target)
         self._damaged.discard(target)
         saved = self._saved()
@@ -139,11 +139,6 @@ class FolderCheckpoints:
         """Oldest first; of two of one epoch, one saved on a stop in the next, the later file counts."""
         found = [path for path in self._folder.iterdir() if _NAME.fullmatch(path.name)]
         return sorted(found, key=lambda path: (path.name.split("-")[1], path.stat().st_mtime_ns))
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest_in_name(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from rvc.digest import size_and_sha256
 from rvc.errors import ArtifactCorrupt, ObjectNotFound
 from rvc.retrieval import RetrievalIndex
 from rvc.store.local import write_atomically
@@ -111,9 +111,8 @@ def _require_files(manifest: VoiceManifest, where: str) -> None:
 
 
 def _describe(path: Path) -> FileEntry:
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return FileEntry(size=file.tell(), sha256=sha256)
+    size, sha256 = size_and_sha256(path)
+    return FileEntry(size=size, sha256=sha256)
 
 
 def _check(path: Path, entry: FileEntry) -> None:

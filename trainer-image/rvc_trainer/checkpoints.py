@@ -8,7 +8,6 @@ goes on from the one before.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
@@ -20,6 +19,7 @@ from types import TracebackType
 import msgspec
 from msgspec import Struct
 
+from rvc.digest import sha256_of, size_and_sha256
 from rvc.errors import ArtifactCorrupt, ObjectNotFound
 from rvc.pod import event
 from rvc.store import Store
@@ -103,9 +103,8 @@ class StoreCheckpoints:
         """Publish a checkpoint, then remove all but it and the last good one before it."""
         names = self._names()
         number = max(names, default=0) + 1
-        with saved.path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        record = CheckpointRecord(epoch=saved.epoch, size=saved.path.stat().st_size, sha256=sha256)
+        size, sha256 = size_and_sha256(saved.path)
+        record = CheckpointRecord(epoch=saved.epoch, size=size, sha256=sha256)
         self._store.upload(saved.path, self._key(number, "checkpoint"))
         self._store.write_bytes(self._key(number, "json"), msgspec.json.encode(record))
         event(log, "checkpoint published", epoch=saved.epoch, bytes=record.size)
@@ -141,8 +140,7 @@ class StoreCheckpoints:
             return f"its record cannot be read: {error}"
         except (ObjectNotFound, ArtifactCorrupt) as error:
             return str(error)
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = sha256_of(path)
         return None if sha256 == record.sha256 else f"sha256 {sha256} instead of {record.sha256}"
 
 

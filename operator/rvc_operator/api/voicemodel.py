@@ -70,9 +70,11 @@ class Training(SpecStruct, frozen=True):
     """Sample rate of the voice's output. 16000 is for telephone recordings and for architecture Light
     only."""
     content_encoder: ContentEncoder = ContentEncoder.AUTO
-    """Network that says what is spoken, not by whom; Auto takes the best one that the images have."""
+    """Network that says what is spoken, not by whom; Auto is ContentVec768 for architecture RVC2 and
+    Small for Light."""
     pitch_method: PitchMethod = PitchMethod.AUTO
-    """Way to find the melody (F0) in the recordings; Auto takes the best one that the images have."""
+    """Way to find the melody (F0) in the recordings; Auto is RMVPE where the base models have it, else
+    FCPE."""
     epochs: Annotated[int, Meta(ge=1, le=10000)] = 200
     """How many times training goes through all recordings."""
     batch_size: Annotated[int, Meta(ge=1, le=512)] = 8
