@@ -31,6 +31,8 @@ class Places:
     input_prefix: str
     outputs: Store
     output_prefix: str
+    rights_of_each_input: bool
+    """Whether each input has rights of its own, as a file has its mode; objects have those of the keys."""
     prompt: Path | None = None
     """A local file with the recording of the audible label, if there is one."""
 
@@ -47,15 +49,19 @@ def convert_file(
 ) -> FileResult:
     """Convert one input of the conversion `uid` and return its outcome.
 
-    Raises what concerns more than this file: `StoreUnavailable`, `PermissionDenied` for the output,
-    `AcceleratorError`, `InvalidConfiguration`, `Terminated`.
+    Raises what concerns more than this file: `StoreUnavailable`, `PermissionDenied` for the output, or for
+    an input without rights of its own, `AcceleratorError`, `InvalidConfiguration`, `Terminated`.
     """
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         source = Path(folder) / ("input" + PurePosixPath(job.source.name).suffix)
         output = Path(folder) / ("output" + PurePosixPath(job.output_name).suffix)
         try:
             _fetch(job.source, places, source)
-        except (InvalidAudio, ArtifactCorrupt, ObjectNotFound, PermissionDenied) as error:
+        except (InvalidAudio, ArtifactCorrupt, ObjectNotFound) as error:
+            return failed(job, fingerprint, error.reason, str(error))
+        except PermissionDenied as error:
+            if not places.rights_of_each_input:
+                raise
             return failed(job, fingerprint, error.reason, str(error))
         try:
             done = converter.convert(
@@ -124,13 +130,17 @@ def _provenance(uid: str, request: ConversionRequest, prompt: Path | None) -> Pr
 
 
 def _fetch(source: InputFile, places: Places, path: Path) -> None:
+    """Bring the version that the conversion began with, or none."""
     key = places.input_prefix + source.name
-    found = places.inputs.stat(key)
-    if found is None:
-        raise ObjectNotFound(f"{key} was removed after the conversion began", reason="InputRemoved")
+    try:
+        found = places.inputs.download(key, path)
+    except ObjectNotFound as error:
+        raise ObjectNotFound(
+            f"{key} was removed after the conversion began", reason="InputRemoved"
+        ) from error
+    # What was read is judged, and not what a look before it showed: in between it may be replaced.
     if (found.size, found.etag) != (source.size, source.etag):
         raise InvalidAudio(
             f"{key} was changed after the conversion began; apply a new Conversion for it",
             reason="InputChanged",
         )
-    places.inputs.download(key, path)

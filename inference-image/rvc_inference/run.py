@@ -2,8 +2,8 @@
 turn.
 
 A file's outcome is the file's own: bad audio or a missing input fails it and the batch goes on. A store or a
-card that fails ends the whole conversion, and the next run of it, here or elsewhere, redoes nothing that is
-done.
+card that fails ends the whole conversion, as do keys that a store refuses, and the next run of it, here or
+elsewhere, redoes nothing that is done.
 """
 
 from __future__ import annotations
@@ -296,7 +296,8 @@ class Conversion:
         settings = self.request.voice.store
         inputs, input_key = open_store(input_prefix(self.request), settings, sleep=self._pauses.sleep)
         outputs, output_key = open_store(self.request.output.prefix, settings, sleep=self._pauses.sleep)
-        return Places(inputs, input_key, outputs, output_key)
+        rights_of_each = not input_prefix(self.request).startswith("oss://")
+        return Places(inputs, input_key, outputs, output_key, rights_of_each)
 
     def _show(
         self, ledger: Ledger, state: ConversionState = ConversionState.RUNNING, results_uri: str = ""

@@ -57,21 +57,23 @@ class FolderStore:
             path = self._path(key)
             return _info(key, path.stat()) if path.is_file() else None
 
-    def download(self, key: str, path: Path) -> None:
-        """Copy an object to a local file, whole or not at all."""
+    def download(self, key: str, path: Path) -> ObjectInfo:
+        """Copy an object to a local file, whole or not at all; see `Store.download`."""
         check_key(key)
         with store_errors(self._uri + key), self._path(key).open("rb") as source:
             temporary = path.with_name(TEMPORARY_PREFIX + uuid.uuid4().hex)
             try:
+                before = _info(key, os.fstat(source.fileno()))
                 with temporary.open("wb") as target:
                     shutil.copyfileobj(source, target, _CHUNK_BYTES)
-                size, expected = temporary.stat().st_size, os.fstat(source.fileno()).st_size
-                if size != expected:
+                size, after = temporary.stat().st_size, _info(key, os.fstat(source.fileno()))
+                if size != after.size or after != before:
                     raise StoreUnavailable(
-                        f"{self._uri}{key} gave {size} of {expected} bytes; it is being written or was cut "
+                        f"{self._uri}{key} gave {size} of {after.size} bytes; it is being written or was cut "
                         "off, try again"
                     )
                 temporary.replace(path)
+                return after
             finally:
                 temporary.unlink(missing_ok=True)
 

@@ -33,8 +33,11 @@ class Store(Protocol):
     def stat(self, key: str) -> ObjectInfo | None:
         """The object, None if it does not exist."""
 
-    def download(self, key: str, path: Path) -> None:
-        """Bring an object to a local file, whole or not at all; raises `ObjectNotFound`."""
+    def download(self, key: str, path: Path) -> ObjectInfo:
+        """Bring an object to a local file, whole or not at all; which version of it that is.
+
+        Raises `ObjectNotFound`.
+        """
 
     def upload(self, path: Path, key: str, *, overwrite: bool = True) -> ObjectInfo:
         """Publish a local file, verified by size and sha256.

@@ -100,6 +100,18 @@ def test_a_second_conversion_does_not_read_the_records_of_the_first(server, copi
         assert status.files.total == (10 if uid == "u3" else 7), status
 
 
+def test_rights_on_one_file_are_its_own(server, copier, claim, batch):
+    """As with a mode that refuses; a link out of the volume refuses root, too."""
+    (batch / "link.wav").symlink_to(claim.parent / "outside.wav")
+    (claim.parent / "outside.wav").write_bytes((batch / "a.wav").read_bytes())
+    copier.gate.set()
+    server.put("u1", request(prefix="pvc://data/in/"))
+    status = server.ended("u1")
+    assert status.state is ConversionState.FINISHED
+    assert {failure.key: failure.reason for failure in status.failures}["link.wav"] == "PermissionDenied"
+    assert outputs(claim) == OUTPUTS
+
+
 def test_inputs_that_come_later_do_not_join(server, copier, claim, batch):
     server.put("u1", request(prefix="pvc://data/in/"))
     copier.waiting.wait()

@@ -16,7 +16,7 @@ from rvc.store.oss.retry import RetryPolicy
 from rvc_inference.loader import load_voice
 from tests.fixtures.sounds import voice_like
 from tests.inference.servers import VOICE, Server, request, serving
-from tests.oss import KEY_ID, KEY_SECRET, REGION, Account, Fault, OssServer
+from tests.oss import KEY_ID, KEY_SECRET, REGION, Account, Fault, Operation, OssServer
 
 ALWAYS = math.inf
 FILES = 6
@@ -197,6 +197,53 @@ def test_rights_that_are_missing_are_named(server, oss):
     )
     assert "manifests/ram" in status.message
     assert KEY_SECRET not in status.message
+
+
+def test_no_right_to_read_the_inputs_fails_none_of_them(server, oss):
+    read = ("GetObject", "HeadObject")
+    oss.accounts[KEY_ID] = Account(
+        KEY_SECRET, allows=lambda operation, key: not (operation in read and key.startswith("in/"))
+    )
+    server.put("u1", wanted(oss))
+    status = server.ended("u1")
+    assert (status.state, status.reason, status.retriable) == (
+        ConversionState.FAILED,
+        "PermissionDenied",
+        True,
+    )
+    assert (status.files.failed, status.failures) == (0, ())
+    assert "in/0.wav" in status.message
+    assert "manifests/ram" in status.message
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "InvalidAccessKeyId"])
+def test_a_key_that_is_refused_for_a_moment_costs_no_file(server, oss, code):
+    oss.faults.add(Fault("GetObject", "in/3.wav", status=403, code=code))
+    server.put("u1", wanted(oss))
+    status = server.ended("u1")
+    assert (status.reason, status.retriable, status.files.failed) == ("PermissionDenied", True, 0), status
+    assert [line["outcome"] for line in results(oss)] == ["Succeeded"] * 3
+    server.put("u1", wanted(oss))
+    status = server.ended("u1")
+    assert (status.state, status.files.succeeded) == (ConversionState.FINISHED, FILES), status
+    assert outputs(oss) == OUTPUTS
+
+
+def test_an_object_that_is_replaced_while_it_is_read_counts_as_changed(server, oss):
+    body = oss.buckets["voices"].get("in/5.wav").body
+
+    def replace(operation: Operation) -> None:
+        if (operation.name, operation.key) == ("GetObject", "in/1.wav"):
+            oss.after_operation = None
+            oss.buckets["voices"].put("in/1.wav", body, {})
+
+    oss.after_operation = replace
+    oss.faults.add(Fault("GetObject", "in/1.wav", reset_after_bytes=100))
+    server.put("u1", wanted(oss))
+    status = server.ended("u1")
+    assert (status.state, status.files.succeeded) == (ConversionState.FINISHED, FILES - 1), status
+    assert [(failure.key, failure.reason) for failure in status.failures] == [("1.wav", "InputChanged")]
+    assert "out/1.wav" not in outputs(oss)
 
 
 def test_a_shutdown_does_not_wait_for_the_store_of_a_voice(oss, tmp_path):

@@ -81,7 +81,7 @@ def test_upload_and_download(store, tmp_path):
     content = os.urandom(3 << 20)
     info = store.upload(local(tmp_path, content), "a/b")
     assert info == store.stat("a/b")
-    store.download("a/b", tmp_path / "back")
+    assert store.download("a/b", tmp_path / "back") == info
     assert (tmp_path / "back").read_bytes() == content
     assert sorted(path.name for path in tmp_path.iterdir()) == ["back", "local"]
 

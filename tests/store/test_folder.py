@@ -1,9 +1,11 @@
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,6 +110,21 @@ def test_links_within_the_volume_are_files(store, tmp_path):
     (tmp_path / "claim" / "link").symlink_to("a/real")
     assert keys(store) == ["a/real", "link"]
     assert store.read_bytes("link") == b"content"
+
+
+def test_a_file_that_is_written_while_it_is_read_is_not_taken(store, tmp_path, monkeypatch):
+    store.write_bytes("a", b"old content")
+    os.utime(tmp_path / "claim" / "a", (0, 0))
+    copy = shutil.copyfileobj
+
+    def copy_and_write(*arguments: Any) -> None:
+        copy(*arguments)
+        (tmp_path / "claim" / "a").write_bytes(b"new content")
+
+    monkeypatch.setattr(shutil, "copyfileobj", copy_and_write)
+    with pytest.raises(StoreUnavailable, match="being written"):
+        store.download("a", tmp_path / "back")
+    assert not (tmp_path / "back").exists()
 
 
 def test_lost_and_found_is_none_of_ours(store):

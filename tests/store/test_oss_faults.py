@@ -222,7 +222,7 @@ def test_an_object_that_changes_while_it_is_read(server, oss, tmp_path, size):
 
     server.after_operation = replace
     server.faults.add(Fault("GetObject", reset_after_bytes=100))
-    oss.download("a", tmp_path / "back")
+    assert oss.download("a", tmp_path / "back") == oss.stat("a")
     assert (tmp_path / "back").read_bytes() == new
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from rvc.errors import ArtifactCorrupt, StoreUnavailable
 from rvc.store.failures import from_os_error
+from rvc.store.interface import ObjectInfo
 from rvc.store.keys import TEMPORARY_PREFIX
 from rvc.store.oss.client import Client
 from rvc.store.oss.crc64 import crc64
@@ -44,7 +45,7 @@ class _Version:
     sha256: str | None
 
 
-def download(client: Client, key: str, path: Path) -> None:
+def download(client: Client, key: str, path: Path) -> ObjectInfo:
     """See `Store.download`; `path` appears when it is verified."""
     temporary = path.with_name(TEMPORARY_PREFIX + uuid.uuid4().hex)
     try:
@@ -53,16 +54,17 @@ def download(client: Client, key: str, path: Path) -> None:
         raise from_os_error(error, path) from error
     try:
         try:
-            fetch(client, key, file)
+            found = fetch(client, key, file)
         finally:
             os.close(file)
         temporary.replace(path)
+        return found
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def fetch(client: Client, key: str, file: int) -> None:
-    """Write an object into an open file, over what is there, and verify it."""
+def fetch(client: Client, key: str, file: int) -> ObjectInfo:
+    """Write an object into an open file, over what is there, and verify it; the version that it is."""
     defect = ""
     for _ in range(_VERSIONS):
         try:
@@ -72,7 +74,7 @@ def fetch(client: Client, key: str, file: int) -> None:
             continue
         defect = _defect(client.uri + key, file, version)
         if not defect:
-            return
+            return ObjectInfo(key=key, size=version.size, etag=version.etag)
     raise StoreUnavailable(f"{defect} ({_VERSIONS} times); it is tried again, look at the network's proxies")
 
 

@@ -90,13 +90,13 @@ class OssStore:
             return None
         return ObjectInfo(key=key, size=found.content_length, etag=found.etag)
 
-    def download(self, key: str, path: Path) -> None:
-        """Bring an object to a local file, whole or not at all.
+    def download(self, key: str, path: Path) -> ObjectInfo:
+        """Bring an object to a local file, whole or not at all; see `Store.download`.
 
         Raises `ObjectNotFound`, and `ArtifactCorrupt` for one that is not what was uploaded.
         """
         check_key(key)
-        download(self._client, key, path)
+        return download(self._client, key, path)
 
     def upload(self, path: Path, key: str, *, overwrite: bool = True) -> ObjectInfo:
         """Publish a local file; see `Store.upload`."""
