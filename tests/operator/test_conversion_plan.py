@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import msgspec
 import pytest
 
 from rvc.contract import ConversionState, ConversionStatus, FileCounts
@@ -209,6 +210,23 @@ def test_failures_are_retried_with_back_off_up_to_the_limit() -> None:
     third = plan(after(body, second), now, answers={0: BROKEN})
     assert state(third) == ("False", "ConversionFailed")
     assert "away" in message(third)
+
+
+@pytest.mark.parametrize("reason", ["PermissionDenied", "CredentialsMissing"])
+def test_rights_and_credentials_are_shown_and_waited_for_patiently(reason: str) -> None:
+    refused = msgspec.structs.replace(BROKEN, reason=reason, message="do this")
+    body, now = GIVEN | {"spec": conversion_spec(backoffLimit=1)}, NOW
+    first = answered(refused, body)
+    assert state(first) == ("Unknown", reason)
+    assert "do this; the next try starts at" in message(first)
+    assert [event.reason for event in first.events if event.warning] == [reason]
+    due = first.status.next_retry_time
+    assert due is not None
+    assert due - now > seconds(400)
+    second = plan(after(body, first), due)
+    last = plan(after(body, second), due, answers={0: refused})
+    assert state(last) == ("False", reason)
+    assert "do this (failure 2, no more tries)" in message(last)
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_final_exit_codes_stop_it(code: int, reason: str, outcome: str) -> None:
 def test_retriable_exit_codes_are_counted_and_retried(code: int, outcome: str) -> None:
     ended = failed(code)
     training = ended.status.training
-    assert state(ended) == ("Unknown", "TrainingRetrying")
+    assert state(ended) == ("Unknown", outcome if code == 12 else "TrainingRetrying")
     assert training.last_failure is not None
     assert (training.last_failure.reason, training.last_failure.exit_code) == (outcome, code)
     assert training.failures == 1
@@ -148,6 +148,16 @@ def test_missing_rights_are_waited_for_patiently() -> None:
     assert soon is not None
     assert late is not None
     assert soon < 15 < 400 < late
+
+
+@pytest.mark.parametrize("reason", ["PermissionDenied", "CredentialsMissing"])
+def test_trouble_with_rights_or_credentials_is_the_reason_of_the_condition(reason: str) -> None:
+    ended = failed(12, encode(TrainingResult(reason=reason, message="do this")))
+    assert state(ended) == state(ended, "Trained") == ("Unknown", reason)
+    assert "do this; the next attempt starts at" in message(ended)
+    assert ended.requeue_seconds is not None
+    assert ended.requeue_seconds > 400
+    assert [event.reason for event in ended.events if event.warning] == [reason]
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,13 @@ class Reason(StrEnum):
     service account's annotation, then delete the pod.
 
     With a Secret by itself; with RRSA when there is a new pod."""
+    PERMISSION_DENIED = "PermissionDenied"
+    """The store refuses the key or role; the message names bucket and key.
+
+    Compare the message with the policies of the key or role. Credentials may be repaired in place.
+
+    With the next try, which is a long back-off away; with no tries left, by a changed spec or another
+    Conversion."""
     CONTAINER_CANNOT_START = "ContainerCannotStart"
     """The container runtime refuses the container; the message is the runtime's.
 
@@ -273,6 +280,12 @@ class Outcome(StrEnum):
     """Exit code 12: the store refuses; the message names bucket and key.
 
     Compare the message with the policies of the key or role. Credentials may be repaired in place.
+
+    Retried with the longest back-off."""
+    CREDENTIALS_MISSING = "CredentialsMissing"
+    """Exit code 12: the pod has no key for its store, and no role.
+
+    Create the Secret; with RRSA, set the namespace's label and the service account's annotation.
 
     Retried with the longest back-off."""
     STORE_UNAVAILABLE = "StoreUnavailable"

@@ -97,6 +97,8 @@ def _failure(pod: Pod | None, terminated: Terminated) -> Ended:
     message = result.message or _unexplained(pod, terminated)
     if result.reason == ACCELERATOR_OUT_OF_MEMORY:
         outcome = Outcome.OUT_OF_MEMORY
+    elif outcome is Outcome.PERMISSION_DENIED and result.reason == Outcome.CREDENTIALS_MISSING:
+        outcome = Outcome.CREDENTIALS_MISSING
     return Ended(outcome, message, terminated.exit_code)
 
 

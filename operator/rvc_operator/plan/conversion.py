@@ -28,7 +28,7 @@ from .dispatch import unreachable_claim
 from .events import transitions
 from .observed import ObservedConversion
 from .result import finished_verdict, rejected_verdict
-from .retry import retry_time, seconds_until
+from .retry import FOR_PEOPLE, PATIENT, retry_time, seconds_until
 from .serving import deployed_revision
 from .shards import Followed, begun_anew, followed, given_out
 from .waiting import available_voice, retrying, until_the_next_deadline, waiting_for_server
@@ -104,9 +104,9 @@ def _failed(case: Case, status: ConversionStatus, answer: contract.ConversionSta
     if not answer.retriable or status.failed_attempts > spec.backoff_limit:
         return finished(case, status, rejected_verdict(answer, status.failed_attempts))
     seed = f"{case.conversion.metadata.uid}/{status.failed_attempts}"
-    due = retry_time(
-        case.now, status.failed_attempts, config.retry_seconds, config.retry_limit_seconds, seed
-    ).replace(microsecond=0)
+    failures = PATIENT if answer.reason in FOR_PEOPLE else status.failed_attempts
+    due = retry_time(case.now, failures, config.retry_seconds, config.retry_limit_seconds, seed)
+    due = due.replace(microsecond=0)
     at_work = status.at_work
     status = replace(released(status), next_retry_time=due)
     # A server keeps its verdict until it is told to forget, and would repeat it when asked again.

@@ -11,15 +11,13 @@ from rvc_operator.api.reasons import Outcome, Reason
 from rvc_operator.api.voicemodel import Artifact, TrainingStatus
 
 from .attempt import Ended
-from .retry import retry_time, seconds_until
+from .retry import FOR_PEOPLE, PATIENT, retry_time, seconds_until
 from .step import Step, TrainingPlan, superfluous, trained
 
 FREE = frozenset({Outcome.DISRUPTED, Outcome.JOB_DELETED})
 """Ends that cost no attempt."""
 FINAL = frozenset({Outcome.DATASET_INVALID, Outcome.CONFIGURATION_INVALID})
 """Failures that another attempt cannot mend."""
-PATIENT = 32
-"""Failures that are as good as the longest back-off."""
 TEXT_LIMIT, METRIC_LIMIT = 63, 32
 
 
@@ -55,9 +53,7 @@ def concluded(step: Step, status: TrainingStatus, end: Ended) -> TrainingPlan:
         return _retry(step, status, failures=1)
     if end.outcome in FINAL or status.failures > step.voice.spec.training.backoff_limit:
         return give_up(step, status, end.outcome, end.message, end.exit_code)
-    # Rights and credentials are mended by people, and people take their time.
-    patient = end.outcome is Outcome.PERMISSION_DENIED
-    return _retry(step, status, failures=PATIENT if patient else status.failures)
+    return _retry(step, status, failures=PATIENT if end.outcome in FOR_PEOPLE else status.failures)
 
 
 def give_up(
@@ -80,7 +76,9 @@ def retrying(step: Step, status: TrainingStatus) -> Verdict:
     when = f"; the next attempt starts at {due:%Y-%m-%dT%H:%M:%SZ}" if due is not None else ""
     limit = step.voice.spec.training.backoff_limit + 1
     counted = f"attempt {status.attempt} ({status.failures} of {limit} failures)"
-    return trained(ConditionStatus.UNKNOWN, Reason.TRAINING_RETRYING, f"{counted}: {said}{when}")
+    retried = Reason.TRAINING_RETRYING
+    reason = FOR_PEOPLE.get(failure.reason, retried) if failure is not None else retried
+    return trained(ConditionStatus.UNKNOWN, reason, f"{counted}: {said}{when}")
 
 
 def given_up(status: TrainingStatus) -> Verdict:

@@ -21,6 +21,7 @@ TROUBLE = frozenset(
         Reason.ACCELERATOR_OUT_OF_STOCK,
         Reason.IMAGE_PULL_FAILED,
         Reason.CREDENTIALS_MISSING,
+        Reason.PERMISSION_DENIED,
         Reason.CONTAINER_CANNOT_START,
         Reason.TRAINING_RETRYING,
         Reason.SERVER_FAILING,

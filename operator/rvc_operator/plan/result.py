@@ -8,11 +8,14 @@ from rvc_operator.api.conditions import Verdict, ready
 from rvc_operator.api.conversion import ConversionStatus, SuccessPolicy
 from rvc_operator.api.reasons import Reason
 
+from .retry import FOR_PEOPLE
+
 REASONS = {
     "InputInvalid": Reason.INPUT_INVALID,
     "InputNotFound": Reason.INPUT_INVALID,
     "ObjectNotFound": Reason.INPUT_INVALID,
     "ConfigurationInvalid": Reason.CONFIGURATION_INVALID,
+    **FOR_PEOPLE,
 }
 """What a server says when a person must change the Conversion; anything else is ConversionFailed."""
 
@@ -36,7 +39,5 @@ def finished_verdict(status: ConversionStatus, policy: SuccessPolicy) -> tuple[V
 def rejected_verdict(answer: contract.ConversionStatus, failures: int) -> tuple[Verdict, ...]:
     """Ready when the conversion as a whole failed for good."""
     said = ": ".join(filter(None, (answer.reason, answer.message))) or "the server does not say why"
-    if answer.reason in REASONS:
-        return ready(ConditionStatus.FALSE, REASONS[answer.reason], said)
     tries = f" (failure {failures}, no more tries)" if answer.retriable else ""
-    return ready(ConditionStatus.FALSE, Reason.CONVERSION_FAILED, said + tries)
+    return ready(ConditionStatus.FALSE, REASONS.get(answer.reason, Reason.CONVERSION_FAILED), said + tries)

@@ -6,6 +6,12 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime, timedelta
 
+from rvc_operator.api.reasons import Reason
+
+PATIENT = 32
+"""Failures that are as good as the longest back-off."""
+FOR_PEOPLE = {reason.value: reason for reason in (Reason.PERMISSION_DENIED, Reason.CREDENTIALS_MISSING)}
+"""Rights and credentials are mended by people, and people take their time: shown at once, retried late."""
 JITTER = 0.2
 """Largest deviation from the nominal delay, either way."""
 

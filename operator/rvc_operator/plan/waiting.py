@@ -13,7 +13,7 @@ from rvc_operator.api.rules import InvalidSpec
 from rvc_operator.api.voicemodel import VoiceModel
 
 from .case import Case, Verdicts
-from .retry import seconds_until
+from .retry import FOR_PEOPLE, seconds_until
 
 NOT_FOUND_SECONDS = 600
 """How long a voice may be missing before the Conversion says so: GitOps applies objects in any order."""
@@ -67,4 +67,6 @@ def retrying(case: Case, status: ConversionStatus, due: datetime) -> Verdicts:
     limit = case.conversion.spec.backoff_limit + 1
     tried = f"failure {status.failed_attempts} of {limit}: {said}"
     message = f"{tried}; the next try starts at {due:%Y-%m-%dT%H:%M:%SZ}"
-    return ready(ConditionStatus.UNKNOWN, Reason.CONVERSION_RETRYING, message)
+    retried = Reason.CONVERSION_RETRYING
+    reason = FOR_PEOPLE.get(failure.reason, retried) if failure is not None else retried
+    return ready(ConditionStatus.UNKNOWN, reason, message)
