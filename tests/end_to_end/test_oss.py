@@ -11,7 +11,7 @@ import soundfile
 
 from tests.demo import speech
 from tests.demo.bucket import SECRET, Bucket
-from tests.end_to_end.world import World, conversion, voice
+from tests.end_to_end.world import GROUP, World, conversion, voice
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(1200)]
 
@@ -64,7 +64,12 @@ def test_the_key_is_nowhere_to_be_read(world: World, bucket: Bucket) -> None:
     world.until_ready("voicemodel", "olga")
     kinds = "voicemodels,conversions,jobs,deployments,services,pods,configmaps,events"
     texts = [world.kubectl("get", kinds, "-n", world.namespace, "-o", "yaml"), world.story()]
-    jobs = [job["metadata"]["name"] for job in world.list("jobs", "voice.rvc.dev/voice=olga")]
-    texts += [world.kubectl("logs", "-n", world.namespace, f"job/{job}") for job in jobs]
+    pods = world.list("pods", f"{GROUP}/component,{GROUP}/voice=olga")
+    assert {pod["metadata"]["labels"][f"{GROUP}/component"] for pod in pods} == {"trainer", "server"}
+    for pod in pods:
+        name = pod["metadata"]["name"]
+        texts.append(world.kubectl("logs", "-n", world.namespace, name, "--all-containers", "--tail=-1"))
+    texts.append(world.kubectl("logs", "-n", "rvc-system", "deployment/rvc-operator", "--tail=-1"))
+    assert all(texts)
     assert "CredentialsMissing" in texts[0]
     assert not any(bucket.key_secret in text for text in texts)

@@ -11,6 +11,7 @@ import oss2
 import pytest
 import requests
 
+from tests.fixtures.programs import DEADLINE_SECONDS
 from tests.oss import KEY_ID, KEY_SECRET, REGION, Fault, OssServer
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow")
@@ -167,5 +168,5 @@ def test_as_a_program(tmp_path):
         assert oss2.Bucket(oss2.AuthV4("new", "x"), endpoint, "voices", region=REGION).object_exists("a")
     finally:
         program.send_signal(signal.SIGTERM)
-        assert program.wait(20) == 0
+        assert program.wait(DEADLINE_SECONDS) == 0
         program.stderr.close()

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import soundfile
 
 from rvc.base_models import default_folder
@@ -59,11 +58,11 @@ KILLED_AT = (0.25, 0.55)
 WARM_UP = 0.4
 """Share of a server's files after which its memory is looked at."""
 MOST_GROWTH_BYTES = 48 << 20
-"""Over a server's life, if it always grew as it does after the warm-up; its list of results is in it."""
+"""From the end of the warm-up to the most that it ever held; its list of results is in it."""
 DIFFERENT_SOUNDS = 16
 SECONDS_OF_SOUND = 0.1
 OUT, RECORDS = "converted/", "converted/_conversion/uid-hello/"
-PATIENCE_SECONDS = 240
+PATIENCE_SECONDS = 1200
 """Without any progress."""
 
 
@@ -155,14 +154,16 @@ class Report:
     memory: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     """Of each server that lived from the beginning to the end."""
 
-    def growth(self) -> dict[str, float]:
-        """Bytes of memory for each file, by server: the slope after the warm-up."""
-        return {name: _slope(looks) for name, looks in self.memory.items()}
+    def growth(self) -> dict[str, int]:
+        """Bytes of memory by which each server came to hold more than after the warm-up."""
+        return {name: _growth(name, looks) for name, looks in self.memory.items()}
 
 
-def _slope(looks: list[tuple[int, int]]) -> float:
-    done, held = np.array([look for look in looks if look[0] >= WARM_UP * looks[-1][0]], float).T
-    return float(np.polyfit(done, held, 1)[0])
+def _growth(name: str, looks: list[tuple[int, int]]) -> int:
+    done = looks[-1][0] if looks else 0
+    warm = [look for look in looks if look[0] >= WARM_UP * done]
+    assert len({files for files, _ in warm}) > 1, f"{name} was not looked at after its warm-up: {looks}"
+    return max(held for _, held in warm) - warm[0][1]
 
 
 class Sharing:
@@ -242,8 +243,8 @@ class Sharing:
                 if done > progress[0]:
                     progress = done, time.monotonic()
                 assert time.monotonic() - progress[1] < PATIENCE_SECONDS, (status, self._logs())
-                if len(self._killed) < len(KILLED_AT) and done >= KILLED_AT[len(self._killed)] * self.files:
-                    lost = self._one_at_work(status)
+                due = len(self._killed) < len(KILLED_AT) and done >= KILLED_AT[len(self._killed)] * self.files
+                if due and (lost := self._one_at_work(status)) is not None:
                     self._pods.remove(lost)
                     await lost.close()
                     self._killed.append(lost.name)
@@ -263,9 +264,9 @@ class Sharing:
         self._pods.append(pod)
         await pod.open()
 
-    def _one_at_work(self, status: Body) -> Pod:
+    def _one_at_work(self, status: Body) -> Pod | None:
         names = [shard["assignment"]["pod"] for shard in status["shards"] if "assignment" in shard]
-        return next(pod for pod in self._pods if pod.name in names)
+        return next((pod for pod in self._pods if pod.name in names), None)
 
     def _look(self, status: Body) -> int:
         """Note the memory of each server at work; how many files are done."""
@@ -314,9 +315,8 @@ def require_whole(report: Report) -> None:
     twice = {name: versions for name, versions in report.versions.items() if len(versions) > 1}
     assert twice == {}, "what was written again was another thing"
     assert len(report.killed) == len(KILLED_AT)
-    for name, slope in report.growth().items():
-        grown = slope * report.memory[name][-1][0]
-        assert grown < MOST_GROWTH_BYTES, f"{name} grows by {slope:.0f} bytes a file"
+    for name, grown in report.growth().items():
+        assert grown < MOST_GROWTH_BYTES, f"{name} grew by {grown} bytes after its warm-up"
 
 
 def main() -> None:
@@ -330,10 +330,12 @@ def main() -> None:
         shutil.rmtree(folder)
     require_whole(report)
     print(f"{files} files in {report.seconds:.0f} s, {report.writes - files} written again")
-    for name, slope in report.growth().items():
+    for name, grown in report.growth().items():
         looks = report.memory[name]
         first, last = (held / 2**20 for held in (looks[0][1], looks[-1][1]))
-        print(f"{name}: {looks[-1][0]} files, RSS {first:.0f} to {last:.0f} MiB, {slope:.0f} bytes a file")
+        print(
+            f"{name}: {looks[-1][0]} files, RSS {first:.0f} to {last:.0f} MiB, +{grown >> 10} KiB when warm"
+        )
 
 
 if __name__ == "__main__":

@@ -122,7 +122,7 @@ class Converting:
         return digest
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_killed_after_each_operation(forks, tmp_path):
     with Converting(forks, tmp_path / "undisturbed") as undisturbed:
         code, operations = undisturbed.convert()

@@ -12,7 +12,7 @@ FILES = 240
 """`python -m tests.oss_runs.sharing 10000` is the same with more."""
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3600)
 def test_shared_by_four_servers_of_which_two_die(base_models, tmp_path):
     (tmp_path / "voice").mkdir()
     voice = humming_voice(tmp_path / "voice", base_models)

@@ -113,7 +113,7 @@ class Training:
         shutil.rmtree(self.folder)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_killed_after_each_operation(forks, tmp_path):
     with Training(forks, tmp_path / "undisturbed") as undisturbed:
         code, operations = undisturbed.attempt()

@@ -20,6 +20,7 @@ from rvc_trainer.checkpoints import StoreCheckpoints
 from rvc_trainer.inputs import fetch_base_models, fetch_dataset
 from rvc_trainer.pauses import SAVING_SECONDS, Pauses
 from tests.fixtures.base_models import base_models
+from tests.fixtures.programs import DEADLINE_SECONDS
 from tests.oss import KEY_ID, KEY_SECRET, REGION, Fault, OssServer
 from tests.store.support import SimulatedTime, open_oss
 from tests.trainer.recordings import SETTINGS, request
@@ -86,7 +87,7 @@ def test_several_come_at_once_and_few_are_asked_for_ahead(oss, tmp_path):
 
     def hook(operation) -> None:
         if operation.name == "GetObject" and operation.key < "recordings/004":
-            together.wait(20)
+            together.wait(DEADLINE_SECONDS)
 
     oss.after_operation = hook
     fetch(oss, tmp_path / "dataset")
