@@ -31,10 +31,10 @@ class Suite:
     """Suites of the same lane without which this one makes no sense."""
 
 
-def pytest(marker: str, workers: int) -> tuple[str, ...]:
+def pytest(marker: str, workers: int, *places: str) -> tuple[str, ...]:
     """The pytest command for the tests of one marker expression; one worker means no xdist at all."""
     parallel = ("-n", str(workers), "--dist", "loadgroup") if workers > 1 else ()
-    return (sys.executable, "-m", "pytest", "-q", "--durations=8", "-m", marker, *parallel)
+    return (sys.executable, "-m", "pytest", "-q", "--durations=8", "-m", marker, *parallel, *places)
 
 
 QUALITY_LANE = (
@@ -50,7 +50,9 @@ CLUSTER_LANE = (
         "seconds when cached, else 3 to 8 minutes",
         (sys.executable, "-m", "tests.cluster", "binaries"),
     ),
-    Suite("cluster", "a few minutes", pytest("cluster", 1), needs=("binaries",)),
+    Suite("cluster", "a few minutes", pytest("cluster", 1, "--ignore=tests/faults"), needs=("binaries",)),
+    # On a control plane of their own: they leave it with many watches and connections that were cut.
+    Suite("faults", "5 to 8 minutes", pytest("cluster", 1, "tests/faults"), needs=("binaries",)),
     Suite("images", "seconds when cached, else 5 minutes", (sys.executable, "-m", "tests.cluster", "images")),
 )
 END_TO_END = (Suite("node", "about 8 minutes", pytest("node", 1)),)

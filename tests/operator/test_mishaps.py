@@ -101,7 +101,7 @@ async def test_why_a_pod_does_not_start_is_said_in_a_word(world: World, act: Act
 async def test_an_invalid_spec_is_answered_with_what_is_allowed(world: World) -> None:
     await world.create(Kind.VOICE, "alice", voice_spec(accelerator={"model": "Abacus"}))
     voice = await world.until_ready(Kind.VOICE, "alice", "False", "InvalidSpec")
-    assert "CPU, P16EN" in condition(voice, "Ready")["message"]
+    assert "CPU, GU8TEF, GU8TF, L20, P16EN" in condition(voice, "Ready")["message"]
     assert await world.all(Kind.JOB) == []
     await world.edit(Kind.VOICE, "alice", {"accelerator": {"model": "CPU"}})
     await world.until_ready(Kind.VOICE, "alice", "True", "Available")
