@@ -191,6 +191,8 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     _add_choice(parser, "--precision", Precision, defaults.precision)
     parser.add_argument("--early-stopping", type=_at_least_one, default=0, metavar="EPOCHS",
                         help="stop when held-out recordings sound no better for so long")  # fmt: skip
+    parser.add_argument("--batch-parts", type=_at_least_one, default=1, metavar="N",
+                        help="compute a batch in N parts, for less memory; same voice")  # fmt: skip
     parser.add_argument("--gradient-checkpointing", action="store_true", help="less memory, more time")
     parser.add_argument("--tensor-board", action="store_true", help="write event files into VOICE")
     _add_machine(parser)
@@ -258,9 +260,10 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
             "share of content retrieved from the voice's recordings",
         ),
         ("--protect", defaults.protect_percent, "share of it in unvoiced sounds; 50: all"),
-        ("--rms-mix-rate", defaults.rms_mix_rate_percent, "0: loudness of the source, 100: of the voice"),
     ):
         parser.add_argument(option, type=int, default=default, metavar="PERCENT", help=f"{what} ({default})")
+    parser.add_argument("--rms-mix-rate", type=int, metavar="PERCENT",
+                        help="0: loudness of the source, 100: of the voice (RVC2 25, Light 100)")  # fmt: skip
     parser.add_argument("--filter-radius", type=int, default=defaults.filter_radius, metavar="FRAMES",
                         help="width of the median over F0, 3 or more; less: none")  # fmt: skip
     parser.add_argument("--resample", type=int, default=defaults.resample_hertz, metavar="HERTZ",

@@ -88,6 +88,7 @@ def _settings(chosen: argparse.Namespace) -> TrainingSettings:
         pitch_method=chosen.pitch_method,
         epochs=chosen.epochs,
         batch_size=chosen.batch_size,
+        batch_parts=chosen.batch_parts,
         save_every_epochs=chosen.save_every,
         seed=chosen.seed,
         precision=chosen.precision,

@@ -13,6 +13,14 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from rvc.choices import Architecture as Architecture
+from rvc.choices import AudibleLabel as AudibleLabel
+from rvc.choices import AudioFormat as AudioFormat
+from rvc.choices import ContentEncoder as ContentEncoder
+from rvc.choices import Device as Device
+from rvc.choices import PitchMethod as PitchMethod
+from rvc.choices import Precision as Precision
+
 API_GROUP = "voice.rvc.dev"
 """Prefix of our labels and annotations, too."""
 
@@ -23,6 +31,8 @@ SERVER_PORT = 8080
 
 TRAINING_REQUEST_VARIABLE = "RVC_TRAINING_REQUEST"
 """Environment variable with the JSON of a `TrainingRequest`."""
+CLEAN_UP_REQUEST_VARIABLE = "RVC_CLEAN_UP_REQUEST"
+"""Environment variable with the JSON of a `CleanUpRequest`."""
 SERVED_VOICE_VARIABLE = "RVC_SERVED_VOICE"
 """Environment variable with the JSON of the `VoiceReference` that the server loads before it is ready."""
 CLAIMS_FOLDER = "/mnt/claims"
@@ -85,78 +95,14 @@ class Stage(StrEnum):
     DONE = "Done"
 
 
-class Architecture(StrEnum):
-    """Synthesizers."""
-
-    RVC2 = "RVC2"
-    LIGHT = "Light"
-
-
-class ContentEncoder(StrEnum):
-    """Networks that say what is spoken, not by whom; `Auto` is what the architecture is made for."""
-
-    AUTO = "Auto"
-    CONTENT_VEC_768 = "ContentVec768"
-    CONTENT_VEC_256 = "ContentVec256"
-    SMALL = "Small"
-    WHISPER_BASE = "WhisperBase"
-
-
-class PitchMethod(StrEnum):
-    """Ways to find F0; `Auto` is RMVPE where the base models have it, else FCPE."""
-
-    AUTO = "Auto"
-    RMVPE = "RMVPE"
-    FCPE = "FCPE"
-    CREPE = "CREPE"
-    CREPE_TINY = "CREPETiny"
-    PRAAT = "Praat"
-    HARVEST = "Harvest"
-
-
-class Precision(StrEnum):
-    """Number format of the training arithmetic; `Auto` is bf16 where the hardware has it, else fp32."""
-
-    AUTO = "Auto"
-    BF16 = "BF16"
-    FP16 = "FP16"
-    FP32 = "FP32"
-
-
-class AudioFormat(StrEnum):
-    """Formats of converted files."""
-
-    WAV = "WAV"
-    FLAC = "FLAC"
-    MP3 = "MP3"
-    OGG = "OGG"
-
-
 DEFAULT_CONTENT_PRODUCER = "rvc-operator"
 """Who made a converted file, as its label says, where nobody says who answers for it."""
 CONTENT_PRODUCER_VARIABLE = "RVC_CONTENT_PRODUCER"
 """Environment variable of the operator, and of `rvc convert`, that says who does."""
-
-
-class AudibleLabel(StrEnum):
-    """Where a converted file says audibly that it is synthetic."""
-
-    NONE = "None"
-    START = "Start"
-    START_AND_END = "StartAndEnd"
-
-
 LONGEST_PROMPT_SECONDS = 10
 """Of a recording of the audible label."""
 LONGEST_LINK_SECONDS = 7 * 24 * 3600
 """The longest life of a presigned link to an object."""
-
-
-class Device(StrEnum):
-    """Where a trainer or server computes; `CUDA` is also how PPU cards present themselves."""
-
-    CPU = "CPU"
-    CUDA = "CUDA"
 
 
 class _Json(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
@@ -193,6 +139,8 @@ class TrainingSettings(_Json, frozen=True):
     pitch_method: PitchMethod = PitchMethod.AUTO
     epochs: Annotated[int, Meta(ge=1)] = 200
     batch_size: Annotated[int, Meta(ge=1)] = 8
+    batch_parts: Annotated[int, Meta(ge=1)] = 1
+    """Compute a batch in so many parts, one after the other, for less memory: what is learnt is the same."""
     save_every_epochs: Annotated[int, Meta(ge=1)] = 10
     seed: int = 0
     precision: Precision = Precision.AUTO
@@ -271,6 +219,14 @@ class TrainingResult(_Json, frozen=True):
     message: str = ""
 
 
+class CleanUpRequest(_Json, frozen=True):
+    """What of a deleted voice is to go: everything below `uri`, which ends in `/`."""
+
+    voice: ObjectKey
+    uri: str
+    store: StoreSettings = StoreSettings()
+
+
 class VoiceReference(_Json, frozen=True):
     """A published voice, exactly."""
 
@@ -295,7 +251,8 @@ class ConversionParameters(_Json, frozen=True):
     pitch_method: PitchMethod = PitchMethod.AUTO
     index_rate_percent: Annotated[int, Meta(ge=0, le=100)] = 75
     protect_percent: Annotated[int, Meta(ge=0, le=50)] = 33
-    rms_mix_rate_percent: Annotated[int, Meta(ge=0, le=100)] = 25
+    rms_mix_rate_percent: Annotated[int, Meta(ge=0, le=100)] | None = None
+    """None: what suits the voice's architecture."""
     filter_radius: Annotated[int, Meta(ge=0, le=7)] = 3
     resample_hertz: Annotated[int, Meta(ge=0, le=192000)] = 0
     """0 keeps the voice's own rate."""

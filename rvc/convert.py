@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from rvc.architectures import architecture
 from rvc.audio import ANALYSIS_RATE_HERTZ, AudioWriter, SpooledAudio, encodable_rate_hertz
 from rvc.audio.resample import resample_blocks
-from rvc.content import load_content_encoder
+from rvc.content import ContentEncoder, load_content_encoder
 from rvc.contract import AudioFormat, ConversionParameters, PitchMethod
 from rvc.device import accelerator_errors
 from rvc.errors import InvalidConfiguration
@@ -67,9 +67,15 @@ class ConversionReport:
 class Converter:
     """A voice and the networks it needs, loaded once for any number of recordings."""
 
-    def __init__(self, voice: Voice, base_models: Path | None, device: torch.device) -> None:
-        """Raises InvalidConfiguration or ArtifactCorrupt when voice, encoder, index and pitch network do not
-        fit together."""
+    def __init__(
+        self,
+        voice: Voice,
+        base_models: Path | None,
+        device: torch.device,
+        encoder: ContentEncoder | None = None,
+    ) -> None:
+        """`encoder` is the voice's where it is loaded already. Raises InvalidConfiguration or ArtifactCorrupt
+        when voice, encoder, index and pitch network do not fit together."""
         manifest = voice.manifest
         self._manifest = manifest
         self._digest = voice.digest
@@ -78,7 +84,7 @@ class Converter:
         chosen = architecture(manifest.architecture)
         self._conventions = chosen.conventions
         self.tiles = VoiceTiles.load(voice, chosen, device)
-        self.encoder = load_content_encoder(manifest.content_encoder.name, base_models, device)
+        self.encoder = encoder or load_content_encoder(manifest.content_encoder.name, base_models, device)
         _require_fit(manifest, self.encoder.digest, self.encoder.dimension, self.tiles)
         self._pitch: dict[PitchMethod, PitchExtractor] = {}
         self.pitch_extractor(PitchMethod.AUTO)
@@ -104,12 +110,13 @@ class Converter:
         """Convert the file `input` to the file `output`, which appears whole or not at all.
 
         Messages call the recording `name`, or as its file is called. The output is labelled as `provenance`
-        says. Files in the folder `scratch` are
-        removed at the end; they take about 200 kB for each second of the recording. `on_progress` is told
-        the finished share, 0 to 1; `stop` is asked during the analysis and before every tile.
+        says. Files in the folder `scratch` are removed at the end; they take about 200 kB for each second of
+        the recording. `on_progress` is told the finished share, 0 to 1; `stop` is asked during the analysis
+        and before every tile.
 
         Raises InvalidAudio for a recording that cannot be used, InvalidConfiguration for parameters that the
-        voice does not allow, Terminated after `stop`.
+        voice does not allow, StoreUnavailable where the disk does not take the output, Terminated after
+        `stop`.
         """
         rate = self._output_rate(parameters, format)
         pitch = self.pitch_extractor(parameters.pitch_method)
@@ -125,12 +132,15 @@ class Converter:
             samples = spool.output_frames(own_rate)
             sound: Iterable[Floats] = self.tiles.synthesize(source, tile_settings(parameters))
             sound = _watched(sound, source.frames * own_rate // 100, stop, on_progress)
-            sound = with_loudness_of(source, exactly(sound, samples), samples, own_rate, parameters)
+            mix_rate = rms_mix_rate_percent(parameters, hearing)
+            sound = with_loudness_of(source, exactly(sound, samples), samples, own_rate, mix_rate)
             frames = spool.output_frames(rate)
             sound = map(soft_clipped, exactly(resample_blocks(sound, own_rate, rate), frames))
             identity = produce_id(said.origin, name or input.name, self._digest)
             label = implicit_label(said.producer, identity)
-            with AudioWriter(output, rate, format, lambda path: write_label(path, format, label)) as writer:
+            with AudioWriter(
+                output, rate, format, lambda path: write_label(path, format, label), name or input.name
+            ) as writer:
                 for block in between_notices(sound, said, rate):
                     writer.write(block)
         return ConversionReport(
@@ -206,14 +216,20 @@ class Converter:
             )
 
 
+def rms_mix_rate_percent(parameters: ConversionParameters, hearing: Hearing) -> int:
+    """How much of the voice's own loudness is kept: what is asked for, or what suits the architecture."""
+    asked = parameters.rms_mix_rate_percent
+    return hearing.conventions.rms_mix_rate_percent if asked is None else asked
+
+
 def with_loudness_of(
-    source: Source, sound: Iterable[Floats], samples: int, rate: int, parameters: ConversionParameters
+    source: Source, sound: Iterable[Floats], samples: int, rate: int, mix_rate_percent: int
 ) -> Iterable[Floats]:
-    """The sound (`samples` at `rate`), its loudness mixed with the recording's as the parameters say."""
-    if parameters.rms_mix_rate_percent == 100:
+    """The sound (`samples` at `rate`), its loudness mixed with the recording's: 100 is all its own."""
+    if mix_rate_percent == 100:
         return sound
     source_rms = source.loudness_gain * rms_every_half_second(source.recording, ANALYSIS_RATE_HERTZ)
-    return mix_loudness(sound, samples, rate, source_rms, parameters.rms_mix_rate_percent / 100)
+    return mix_loudness(sound, samples, rate, source_rms, mix_rate_percent / 100)
 
 
 def exactly(blocks: Iterable[Floats], samples: int) -> Iterator[Floats]:

@@ -1,8 +1,9 @@
 """Several processes, one accelerator each, that train one voice as if they were one.
 
-Started by the trainer, or by hand by `torchrun`: both tell each process its rank by the same variables. All
-of them draw the same batch, compute their part of it and add up their gradients, so a batch is the whole
-batch whatever the number of accelerators.
+Started by the trainer, or by hand by `torchrun`: both tell each process its rank by the same variables. They
+meet at the address that `torchrun` gives, or by a file where the trainer started them: a port that was free a
+moment ago may be another training's when it is opened. All of them draw the same batch, compute their part of
+it and add up their gradients, so a batch is the whole batch whatever the number of accelerators.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -35,9 +37,12 @@ class Parallel:
         """Whether this process writes files and reports."""
         return self.rank == 0
 
-    def part(self, size: int) -> slice:
-        """Items of a batch of `size` that are this process's; empty where there are more processes."""
-        return slice(size * self.rank // self.ranks, size * (self.rank + 1) // self.ranks)
+    def parts(self, size: int, count: int) -> list[slice]:
+        """Items of a batch of `size` that are this process's, in up to `count` parts of about one length;
+        none where there are more processes than items."""
+        first, last = size * self.rank // self.ranks, size * (self.rank + 1) // self.ranks
+        bounds = [first + (last - first) * i // count for i in range(count + 1)]
+        return [slice(start, end) for start, end in pairwise(bounds) if start < end]
 
     def sum(self, tensors: Iterable[torch.Tensor]) -> None:
         """Replace each tensor by its sum over all processes."""
@@ -77,16 +82,27 @@ SINGLE = Parallel()
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Parallel]:
-    """The group that `torchrun` started this process in; `SINGLE` where it did not."""
+def joined(device: torch.device, rendezvous: Path | None = None) -> Iterator[Parallel]:
+    """The group that this process was started in; `SINGLE` where it was started alone.
+
+    `rendezvous` names the same file for all processes, which is not there yet and in whose folder nobody else
+    writes; None for the address that the environment names.
+    """
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
     if ranks == 1:
         yield SINGLE
         return
+    rank = int(os.environ["RANK"])
     if device.type == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+    distributed.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        init_method="env://" if rendezvous is None else rendezvous.absolute().as_uri(),
+        rank=rank,
+        world_size=ranks,
+        timeout=_PATIENCE,
+    )
     try:
-        yield Parallel(distributed.get_rank(), ranks)
+        yield Parallel(rank, ranks)
     finally:
         distributed.destroy_process_group()

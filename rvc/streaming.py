@@ -19,7 +19,7 @@ import soxr
 from rvc.architectures import FRAMES_PER_ROW, FRAMES_PER_SECOND
 from rvc.audio import ANALYSIS_RATE_HERTZ, output_frames
 from rvc.contract import ConversionParameters
-from rvc.convert import Converter, soft_clipped, tile_settings
+from rvc.convert import Converter, rms_mix_rate_percent, soft_clipped, tile_settings
 from rvc.errors import InvalidAudio, InvalidConfiguration
 from rvc.listening import Listener, SpeakerStatistics
 from rvc.signal import ANALYSIS_HOP, Floats
@@ -80,7 +80,8 @@ class VoiceStream:
         self._listener = Listener(converter.encoder, pitch, hearing, statistics)
         self._padding_frames = hearing.padding_frames
         self._tile_settings = tile_settings(parameters)
-        self._loudness = _TrailingLoudness(parameters.rms_mix_rate_percent / 100, self.sample_rate_hertz)
+        mix_rate = rms_mix_rate_percent(parameters, hearing)
+        self._loudness = _TrailingLoudness(mix_rate / 100, self.sample_rate_hertz)
         self._rate = sample_rate_hertz
         self._resampler = None
         if sample_rate_hertz != ANALYSIS_RATE_HERTZ:

@@ -4,8 +4,8 @@
     2. extract their features, cut out pauses, join them          rvc.dataset.prepare
     3. train, epoch by epoch, with checkpoints                    rvc.training
     4. index the content for retrieval                            rvc.retrieval
-    5. let the finished voice speak a part of the recordings      rvc.quality
-    6. write the voice's folder, the manifest last                rvc.voice
+    5. write the voice's folder, the manifest last                rvc.voice
+    6. convert recordings that were held out, add the figures     rvc.training.last_test
 
 An attempt that is stopped or dies is continued by the next one: features are found in the work folder, and
 training goes on from the last checkpoint to the very same result. Of several processes the leading one does
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -38,8 +39,6 @@ from rvc.device import accelerator_errors
 from rvc.errors import InvalidConfiguration, Terminated
 from rvc.parallel import SINGLE, Parallel
 from rvc.pitch import load_pitch
-from rvc.quality.reconstruction import reconstruction_figures
-from rvc.quality.speaker import load_speaker_encoder
 from rvc.retrieval import build_index
 from rvc.tiles import MEDIAN_F0, synthesizer_tensors, voice_tensors
 from rvc.training.checkpoints import CheckpointStore
@@ -47,6 +46,7 @@ from rvc.training.course import Course
 from rvc.training.epochs import Epochs, Interruption, Judgement
 from rvc.training.identity import training_identity
 from rvc.training.journal import Journal
+from rvc.training.last_test import last_test, require_sound
 from rvc.training.progress import ProgressReporter
 from rvc.training.sample import Listening
 from rvc.voice import (
@@ -122,33 +122,29 @@ def train_voice(
         progress.stage(Stage.INDEXING)
         (voice_folder / INDEX_NAME).write_bytes(build_index(dataset.index_content, settings.seed))
 
-        # 5. The finished voice speaks.
-        progress.stage(Stage.EVALUATING)
-        longer = replace(listening, seconds=_EVALUATED_SECONDS)
-        figures = reconstruction_figures(
-            longer.speak(synthesizer_tensors(tensors), run.hyperparameters, device),
-            longer.recorded(),
-            settings.sample_rate_hertz,
-            extractor.pitch,
-            load_speaker_encoder(base_models),
+        # 5. The voice's folder.
+        dataset.report.write(voice_folder / REPORT_NAME)
+        manifest = msgspec.structs.replace(
+            _describe(dataset, extractor, settings, course),
+            name=name,
+            revision=revision,
+            consent=consent or Consent(),
+            hyperparameters=dict(run.hyperparameters),
         )
+        if settings.architecture == ArchitectureName.RVC2:
+            write_community_files(voice_folder, manifest)
+        write_manifest(voice_folder, manifest)
 
-    # 6. The voice's folder.
+        # 6. The finished voice speaks, and the manifest tells how well.
+        progress.stage(Stage.EVALUATING)
+        require_sound(listening.speak(synthesizer_tensors(tensors), run.hyperparameters, device))
+        longer = replace(listening, seconds=_EVALUATED_SECONDS)
+        with tempfile.TemporaryDirectory(dir=work_folder, prefix="evaluation-") as scratch:
+            voice = open_voice(voice_folder)
+            figures = last_test(voice, longer, base_models, extractor.content, device, Path(scratch))
     progress.stage(Stage.PUBLISHING)
-    dataset.report.write(voice_folder / REPORT_NAME)
-    manifest = msgspec.structs.replace(
-        _describe(dataset, extractor, settings, course),
-        name=name,
-        revision=revision,
-        consent=consent or Consent(),
-        hyperparameters=dict(run.hyperparameters),
-    )
     manifest.metrics.update(figures)
-    if settings.architecture == ArchitectureName.RVC2:
-        write_community_files(voice_folder, manifest)
-    written = write_manifest(voice_folder, manifest)
-    open_voice(voice_folder)
-    return written
+    return write_manifest(voice_folder, manifest)
 
 
 def help_to_train(

@@ -47,6 +47,15 @@ class Conventions:
     gates_f0: bool
     """F0 counts only where it is loud enough for speech."""
 
+    @property
+    def rms_mix_rate_percent(self) -> int:
+        """How much of the voice's own loudness a conversion keeps, unless told.
+
+        A network that is given levelled loudness follows the source's in its speaker's manner, and the
+        source's on top of it spoils both likeness and sound; the other's is mixed as in the original.
+        """
+        return 100 if self.levels_speech else 25
+
 
 @dataclass(frozen=True)
 class TrainingSet:

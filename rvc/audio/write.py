@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -49,10 +50,12 @@ class AudioWriter:
         sample_rate_hertz: int,
         audio_format: AudioFormat,
         complete: Callable[[Path], None] = lambda temporary: None,
+        name: str = "",
     ) -> None:
         """Open the file; raises `InvalidConfiguration` for a rate that the format cannot hold.
 
-        `complete` is called with the finished file before its length is read back, to add metadata.
+        `complete` is called with the finished file before its length is read back, to add metadata. Messages
+        about the sound call it `name`, or as the file is called.
         """
         if encodable_rate_hertz(audio_format, sample_rate_hertz) != sample_rate_hertz:
             raise InvalidConfiguration(
@@ -60,6 +63,7 @@ class AudioWriter:
                 f"{encodable_rate_hertz(audio_format, sample_rate_hertz)} Hz or choose WAV, FLAC or OGG"
             )
         self.path = path
+        self.name = name or path.name
         self.frames = 0
         container, encoding = _ENCODINGS[audio_format]
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
@@ -71,24 +75,28 @@ class AudioWriter:
         )
 
     def write(self, block: np.ndarray) -> None:
-        """Append float32 [samples]; raises `InvalidAudio` (OutputNotFinite) if they are not all numbers."""
+        """Append float32 [samples]; raises `InvalidAudio` (OutputNotFinite) if they are not all numbers,
+        `StoreUnavailable` if the disk does not take them."""
         if not np.isfinite(block).all():
             raise InvalidAudio(
-                f"{self.path.name}: the conversion gave samples that are not numbers; the voice may be "
+                f"{self.name}: the conversion gave samples that are not numbers; the voice may be "
                 "damaged, train or publish it again",
                 reason="OutputNotFinite",
             )
         clipped = np.clip(block, -1.0, 1.0)
-        for start in range(0, len(clipped), _CHUNK_FRAMES):
-            self._file.write(clipped[start : start + _CHUNK_FRAMES])
+        with self._disk_errors():
+            for start in range(0, len(clipped), _CHUNK_FRAMES):
+                self._file.write(clipped[start : start + _CHUNK_FRAMES])
         self.frames += len(block)
 
     def close(self) -> None:
         """Finish the file, verify its length, give it its name; raises `StoreUnavailable` if it is wrong."""
         try:
-            self._file.close()
+            with self._disk_errors():
+                self._file.close()
             self._complete(self._temporary)
-            written = soundfile.info(self._temporary).frames if self.frames else 0
+            with self._disk_errors():
+                written = soundfile.info(self._temporary).frames if self.frames else 0
             if written != self.frames:
                 raise StoreUnavailable(
                     f"{self.path} has {written} of {self.frames} frames after writing; check the disk, try "
@@ -100,8 +108,18 @@ class AudioWriter:
 
     def discard(self) -> None:
         """Give up: remove what was written."""
-        self._file.close()
+        with suppress(soundfile.LibsndfileError):  # A full disk does not take what ends the file either.
+            self._file.close()
         self._temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def _disk_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except soundfile.LibsndfileError as error:
+            raise StoreUnavailable(
+                f"{self.path} cannot be written ({error}); the disk may be full: free space, try again"
+            ) from error
 
     def __enter__(self) -> AudioWriter:
         return self

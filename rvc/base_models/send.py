@@ -1,7 +1,9 @@
 """Bring a base-model folder into a store, where `rvc.base_models.stored` finds it.
 
 Every network first, the manifest last. A network that a manifest there names is never written over by
-another: pods may be reading it, so the new one gets a name of its own.
+another: pods may be reading it, so the new one gets a name of its own. Object stores have no way to replace a
+manifest only if it is still the one that was read, so of two senders at once the later one's stands; what it
+does not name is named again when the other one sends again, which costs only the manifest.
 """
 
 from __future__ import annotations

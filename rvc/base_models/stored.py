@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 
 import msgspec
@@ -12,33 +12,55 @@ from rvc.base_models import (
     BASE_MODEL_MISSING,
     MANIFEST_NAME,
     BaseModelManifest,
+    BaseModelName,
+    PretrainedPart,
     decode_manifest,
     open_base_model,
+    pretrained_name,
 )
-from rvc.contract import StoreSettings
+from rvc.contract import Architecture, ContentEncoder, PitchMethod, StoreSettings, TrainingSettings
 from rvc.errors import ArtifactCorrupt, InvalidConfiguration, ObjectNotFound
 from rvc.store import open_store
 from rvc.store.local import write_atomically
 
-_PRETRAINED = "rvc2-"
+_OF_ENCODERS = {
+    ContentEncoder.CONTENT_VEC_768: BaseModelName.CONTENT_VEC,
+    ContentEncoder.CONTENT_VEC_256: BaseModelName.CONTENT_VEC,
+    ContentEncoder.WHISPER_BASE: BaseModelName.WHISPER_BASE,
+}
+_OF_PITCH_METHODS = {
+    PitchMethod.RMVPE: BaseModelName.RMVPE,
+    PitchMethod.FCPE: BaseModelName.FCPE,
+    PitchMethod.CREPE: BaseModelName.CREPE,
+    PitchMethod.CREPE_TINY: BaseModelName.CREPE_TINY,
+}
+_OF_AUTOMATIC_PITCH = (BaseModelName.RMVPE, BaseModelName.FCPE)
 
 
-def for_training(sample_rate_hertz: int) -> Callable[[str], bool]:
-    """Networks that a training at this rate may ask for."""
-    rate = f"-{sample_rate_hertz // 1000}k-"
-    return lambda name: not name.startswith(_PRETRAINED) or rate in name
+def for_training(settings: TrainingSettings) -> frozenset[str]:
+    """Networks that a training may ask for, with the one that tells how good the voice is."""
+    encoder, method = settings.content_encoder, settings.pitch_method
+    pretrained: list[str] = []
+    if settings.architecture == Architecture.RVC2:
+        encoder = ContentEncoder.CONTENT_VEC_768 if encoder == ContentEncoder.AUTO else encoder
+        version = "v1" if encoder == ContentEncoder.CONTENT_VEC_256 else "v2"
+        rate = settings.sample_rate_hertz
+        pretrained = [pretrained_name(version, rate, True, part) for part in PretrainedPart]
+    pitch = _OF_AUTOMATIC_PITCH if method == PitchMethod.AUTO else (_OF_PITCH_METHODS.get(method),)
+    names = [BaseModelName.SPEAKER_ENCODER, _OF_ENCODERS.get(encoder), *pitch, *pretrained]
+    return frozenset(filter(None, names))
 
 
-def for_conversion(name: str) -> bool:
-    """Networks that a conversion may ask for."""
-    return not name.startswith(_PRETRAINED)
+def for_conversion(encoder: ContentEncoder) -> frozenset[str]:
+    """Networks that conversions with a voice of this encoder may ask for: they may name any pitch method."""
+    return frozenset(filter(None, [_OF_ENCODERS.get(encoder), *_OF_PITCH_METHODS.values()]))
 
 
 def fetch_stored(
     uri: str,
     settings: StoreSettings,
     folder: Path,
-    wanted: Callable[[str], bool],
+    wanted: Container[str],
     stop: Callable[[], None],
     sleep: Callable[[float], None] = time.sleep,
 ) -> Path:
@@ -58,7 +80,7 @@ def fetch_stored(
             reason=BASE_MODEL_MISSING,
         ) from error
     manifest = decode_manifest(text, f"{uri.rstrip('/')}/{MANIFEST_NAME}")
-    models = {name: entry for name, entry in manifest.models.items() if wanted(name)}
+    models = {name: entry for name, entry in manifest.models.items() if name in wanted}
     folder.mkdir(parents=True, exist_ok=True)
     for entry in models.values():
         stop()

@@ -7,7 +7,7 @@ per segment; pitch and loudness wander a little for the same reason.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,10 @@ class Batch:
     """[batch, frames * hop], uniform of variance 1."""
     audio: torch.Tensor
     """[batch, frames * hop]."""
+
+    def part(self, items: slice) -> Batch:
+        """Some of its segments."""
+        return Batch(*(getattr(self, field.name)[items] for field in fields(self)))
 
 
 class Batches:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from rvc.architectures.interface import ROWS_PER_SECOND, VALIDATION, Hyperparameters, Losses, TrainingSet
 from rvc.contract import Precision, TrainingSettings
@@ -22,6 +23,7 @@ from rvc.light.geometry import Geometry
 from rvc.light.losses import SpectralLoss
 from rvc.light.network import Network
 from rvc.light.schedule import Schedule
+from rvc.parallel import SINGLE
 
 _BETAS = (0.9, 0.98)
 _WEIGHT_DECAY = 0.01
@@ -46,6 +48,7 @@ class LightTraining:
         self._geometry = Geometry(dataset.sample_rate_hertz)
         self._device = device
         self._lower_precision = _lower_precision(settings.precision, device)
+        self._batch_parts = settings.batch_parts
         batch_seconds = settings.batch_size * SEGMENT_ROWS / ROWS_PER_SECOND
         self._schedule = Schedule(settings.epochs, max(1, round(dataset.seconds / batch_seconds)))
         self._steps_done = 0
@@ -84,7 +87,7 @@ class LightTraining:
         batch = self._batches.draw()
         with torch.no_grad():
             recorded = self._loss.magnitudes(batch.audio)
-        synthesized = self._loss.magnitudes(self._synthesize(batch, self._network))
+        synthesized = self._loss.magnitudes(self._in_parts(batch))
         spectral, mel = self._loss(synthesized, recorded)
         objective, losses = spectral + mel, {"spectral": spectral.detach(), "mel": mel.detach()}
         adversarial = self._steps_done >= self._schedule.first_adversarial_step
@@ -148,6 +151,18 @@ class LightTraining:
     def export(self) -> dict[str, torch.Tensor]:
         """Averaged weights, float32 on the CPU."""
         return {name: tensor.cpu().contiguous() for name, tensor in self._average.state_dict().items()}
+
+    def _in_parts(self, batch: Batch) -> torch.Tensor:
+        """The network's sound. Of several parts only the sound is kept; the rest is computed again for the
+        gradient."""
+        if self._batch_parts == 1:
+            return self._synthesize(batch, self._network)
+        parts = SINGLE.parts(len(batch.audio), self._batch_parts)
+        sounds = [
+            checkpoint(self._synthesize, batch.part(items), self._network, use_reentrant=False)
+            for items in parts
+        ]
+        return torch.cat(sounds)
 
     def _synthesize(self, batch: Batch, network: Network) -> torch.Tensor:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._lower_precision):

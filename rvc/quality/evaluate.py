@@ -17,11 +17,10 @@ from rvc.errors import InvalidAudio, ObjectNotFound
 from rvc.pitch import PitchExtractor
 from rvc.quality.cleanness import DNSMOS, load_dnsmos
 from rvc.quality.pitch import pitch_agreement
-from rvc.quality.reconstruction import speech_f0
 from rvc.quality.speaker import SpeakerEncoder, load_speaker_encoder
 from rvc.quality.spectrum import mel_cepstral_distortion, mel_distance_decibels
 from rvc.quality.words import Recogniser, character_error_rate, load_recogniser, word_error_rate
-from rvc.signal import Floats
+from rvc.signal import Floats, frame_levels, gate_f0
 
 _TARGET_SECONDS = 90.0
 """Of recordings of the target that are heard; more do not change the mean."""
@@ -183,6 +182,12 @@ def distances(recording: Path, spoken: Path, sample_rate_hertz: int) -> Figures:
         "melDistanceDecibels": round(mel_distance_decibels(ours, theirs, sample_rate_hertz), 4),
         "melCepstralDistortionDecibels": round(mel_cepstral_distortion(ours, theirs, sample_rate_hertz), 4),
     }
+
+
+def speech_f0(audio: Floats, pitch: PitchExtractor) -> Floats:
+    """F0 of sound at 16 kHz, 0 where it is unvoiced or too quiet for speech."""
+    f0 = pitch(audio)
+    return gate_f0(f0, frame_levels(audio, 0, len(f0))) if len(f0) else f0
 
 
 def target_vector(speaker: SpeakerEncoder, recordings: Sequence[Path]) -> Floats:

@@ -12,7 +12,10 @@ from torch.utils.checkpoint import checkpoint
 
 from rvc.rvc2.geometry import Geometry
 from rvc.rvc2.layers import LEAK, NormedConv1d, NormedConvTranspose1d
-from rvc.rvc2.source import Source
+from rvc.rvc2.source import Source, driving
+
+LAST_LEAK = 0.01
+"""Slope before the last convolution: PyTorch's default, as in the original."""
 
 
 class _ResidualBlock(nn.Module):
@@ -79,11 +82,7 @@ class Decoder(nn.Module):
         start_cycles: torch.Tensor | None = None,
     ) -> torch.Tensor | None:
         """What drives the decoder, [batch, 1, samples]; None for a voice without pitch. See `Source`."""
-        if not self.geometry.f0:
-            return None
-        if f0_hertz is None:
-            raise ValueError("a pitch-guided voice needs F0")
-        return torch.as_tensor(self.m_source(f0_hertz, noise, start_cycles))
+        return driving(self.m_source if self.geometry.f0 else None, f0_hertz, noise, start_cycles)
 
     def forward(self, z: torch.Tensor, source: torch.Tensor | None, speaker: torch.Tensor) -> torch.Tensor:
         """[batch, 1, frames * hop], -1 to 1.
@@ -99,9 +98,9 @@ class Decoder(nn.Module):
                 x = checkpoint(self._stage, i, x, source, use_reentrant=False)
             else:
                 x = self._stage(i, x, source)
-        # Here alone the slope is PyTorch's default; and autocast's precision would be heard as noise.
+        # Autocast's precision would be heard as noise.
         with torch.autocast(x.device.type, enabled=False):
-            return torch.tanh(self.conv_post(F.leaky_relu(x.float(), 0.01)))
+            return torch.tanh(self.conv_post(F.leaky_relu(x.float(), LAST_LEAK)))
 
     @property
     def reach_frames(self) -> int:

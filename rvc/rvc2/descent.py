@@ -50,18 +50,18 @@ class Descent:
             fused=True,
         )
 
-    def step(self, loss: torch.Tensor, rate: float) -> None:
-        """One step at a learning rate down the sum of all processes' losses; one without a gradient adds
-        nothing."""
+    def add(self, loss: torch.Tensor) -> None:
+        """Take in the gradient of a part of a batch, and free what it was computed from."""
+        torch.autograd.backward(self._scaler.scale(loss))
+
+    def step(self, rate: float) -> None:
+        """One step at a learning rate down the sum of all that was added, in all processes."""
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        self._optimizer.zero_grad()
-        scaled = self._scaler.scale(loss)
-        if scaled.requires_grad:
-            torch.autograd.backward(scaled)
         if self._parallel.ranks > 1:
             self._sum_gradients()
         self._scaler.step(self._optimizer)
+        self._optimizer.zero_grad()
 
     def state_dict(self) -> dict[str, Any]:
         """Of the optimizer."""

@@ -11,10 +11,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from rvc.convolution import pack_convolutions
 from rvc.rvc2.decoder import Decoder
 from rvc.rvc2.encoder import PriorEncoder
 from rvc.rvc2.flow import Flow, PosteriorEncoder
 from rvc.rvc2.geometry import Geometry
+from rvc.rvc2.inference_decoder import InferenceDecoder
 
 PRIOR_TEMPERATURE = 0.66666
 _FLOW_CONTEXT_FRAMES = 24
@@ -80,13 +82,25 @@ class Network(nn.Module):
         # The order of registration is that of the community's files, which differs between versions.
         if geometry.version == "v1":
             self.enc_p = PriorEncoder(geometry)
-        self.dec = Decoder(geometry)
+        self.dec: Decoder | InferenceDecoder = Decoder(geometry)
         if posterior:
             self.enc_q = PosteriorEncoder(geometry)
         self.flow = Flow(geometry)
         self.emb_g = nn.Embedding(geometry.speakers, geometry.speaker_channels)
         if geometry.version == "v2":
             self.enc_p = PriorEncoder(geometry)
+
+    def pack(self, computes_in: torch.dtype) -> None:
+        """Arrange folded weights as a CPU converts fastest, one sequence at a time and without gradients."""
+        if not isinstance(self.dec, InferenceDecoder):
+            self.dec = InferenceDecoder(self.dec, computes_in)
+            pack_convolutions(self.flow, computes_in)
+            pack_convolutions(self.enc_p.encoder.ffn_layers, computes_in)
+
+    @property
+    def packed(self) -> bool:
+        """Whether `pack` was called."""
+        return isinstance(self.dec, InferenceDecoder)
 
     def speaker(self, ids: torch.Tensor) -> torch.Tensor:
         """[batch] to [batch, speaker channels, 1]."""

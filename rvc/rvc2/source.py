@@ -78,3 +78,17 @@ class Source(nn.Module):
             waves = waves + noise * torch.where(voiced > 0, _VOICED_NOISE, _UNVOICED_NOISE)
         # Written out, lest autocast round a phase.
         return torch.tanh(waves * self.l_linear.weight[0] + self.l_linear.bias).unsqueeze(1)
+
+
+def driving(
+    source: Source | None,
+    f0_hertz: torch.Tensor | None,
+    noise: torch.Tensor | None,
+    start_cycles: torch.Tensor | None,
+) -> torch.Tensor | None:
+    """What `Source` says; None for a voice that has none, being without pitch."""
+    if source is None:
+        return None
+    if f0_hertz is None:
+        raise ValueError("a pitch-guided voice needs F0")
+    return torch.as_tensor(source(f0_hertz, noise, start_cycles))

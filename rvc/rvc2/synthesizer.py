@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from rvc.architectures.interface import FRAMES_PER_ROW, Floats, Hyperparameters, Window
+from rvc.device import conversion_type
 from rvc.errors import ArtifactCorrupt, InvalidConfiguration
 from rvc.noise import white_noise
 from rvc.pitch.quantise import pitch_bins
@@ -25,14 +26,14 @@ from rvc.rvc2.network import Excerpt, Features, Network
 from rvc.rvc2.source import phase_before
 from rvc.rvc2.state import load_state
 
-_BLOCK_FRAMES = 200
-"""Of the decoder on a CPU: more do not fit into its cache."""
+BLOCK_FRAMES = 400
+"""Of the decoder on a CPU, which bounds memory."""
 _ACCELERATOR_BLOCK_FRAMES = 2000
 _NOISE_STREAMS = 2
 
 
 class RVC2Synthesizer:
-    """Always float32."""
+    """On a CPU packed, and in the type that `conversion_type` says."""
 
     context_frames = 100
     tile_frames = 2000
@@ -56,8 +57,10 @@ class RVC2Synthesizer:
         load_state(network, tensors)
         fold_weight_norm(network)
         self._network = network.eval().requires_grad_(False).to(device)
+        if device.type == "cpu":
+            network.pack(conversion_type(device))
         self._device = device
-        self._block_frames = _BLOCK_FRAMES if device.type == "cpu" else _ACCELERATOR_BLOCK_FRAMES
+        self._block_frames = BLOCK_FRAMES if device.type == "cpu" else _ACCELERATOR_BLOCK_FRAMES
 
     @property
     def sample_rate_hertz(self) -> int:

@@ -24,7 +24,7 @@ from rvc.base_models import PretrainedPart, has_base_model, open_base_model, pre
 from rvc.contract import TrainingSettings
 from rvc.errors import InvalidConfiguration
 from rvc.parallel import Parallel
-from rvc.rvc2.batches import Batch, Batches, Timeline, pieces_of
+from rvc.rvc2.batches import Batch, Batches, Draw, Timeline, pieces_of
 from rvc.rvc2.descent import Descent, computing_type, learning_rate
 from rvc.rvc2.discriminators import OFFICIAL_WIDTH, Discriminators
 from rvc.rvc2.geometry import Geometry
@@ -88,6 +88,7 @@ class RVC2Training:
                 f"{geometry.speakers}; train several voices"
             )
         self._sizes, self._device, self._parallel = sizes, device, parallel
+        self._batch_parts = settings.batch_parts
         self._batches = Batches(
             dataset, geometry, sizes.segment_frames, settings.batch_size, settings.seed, device
         )
@@ -139,22 +140,27 @@ class RVC2Training:
     def step(self) -> Losses:
         """One step of the discriminators and one of the generator, on one batch."""
         draw = self._batches.draw(self._steps_done)
-        mine = self._parallel.part(len(draw.pieces))
+        items = self._parallel.parts(len(draw.pieces), self._batch_parts)
+        parts = [draw.part(some) for some in items]
         rate = learning_rate(self._steps_done // self.steps_per_epoch)
-        losses = dict.fromkeys(_LOSSES, torch.zeros((), device=self._device))
-        batch = None
-        if mine.start < mine.stop:
-            batch = self._batches.gather(draw.part(mine), self._spectrograms)
-            share = (mine.stop - mine.start) / len(draw.pieces)
-            learnt = self._learn(batch)
-            losses |= self._discriminator_loss(learnt, batch, share)
-        self._discriminators_descent.step(losses["discriminator"], rate)
-        if batch is not None:
-            losses |= self._generator_losses(learnt, batch, share, draw.frames)
-        self._generator_descent.step(torch.stack([losses[name] for name in _LOSSES[1:]]).sum(), rate)
+        values = torch.zeros(len(_LOSSES), device=self._device)
+        # What is left of a pass is large. Of several parts each is passed again for the generator's step.
+        at_once = len(parts) == 1
+        for part in parts:
+            with torch.set_grad_enabled(at_once):
+                passed = self._pass(part)
+            loss = self._discriminator_loss(*passed, len(part.pieces) / len(draw.pieces))
+            self._discriminators_descent.add(loss)
+            values[0] += loss.detach()
+        self._discriminators_descent.step(rate)
+        for part in parts:
+            passed = passed if at_once else self._pass(part)
+            losses = self._generator_losses(*passed, len(part.pieces) / len(draw.pieces), draw.frames)
+            self._generator_descent.add(losses.sum())
+            values[1:] += losses.detach()
+        self._generator_descent.step(rate)
         self._scaler.update()
         self._steps_done += 1
-        values = torch.stack([losses[name].detach() for name in _LOSSES])
         self._parallel.sum([values])
         return dict(zip(_LOSSES, values, strict=True))
 
@@ -203,7 +209,8 @@ class RVC2Training:
             if not name.startswith("enc_q.")
         }
 
-    def _learn(self, batch: Batch) -> Learnt:
+    def _pass(self, draw: Draw) -> tuple[Learnt, Batch]:
+        batch = self._batches.gather(draw, self._spectrograms)
         with self._autocast():
             learnt: Learnt = self._generator(
                 batch.features,
@@ -213,31 +220,31 @@ class RVC2Training:
                 batch.slice_frames,
                 self._sizes.segment_frames,
             )
-        return learnt
+        return learnt, batch
 
-    def _discriminator_loss(self, learnt: Learnt, batch: Batch, share: float) -> Losses:
+    def _discriminator_loss(self, learnt: Learnt, batch: Batch, share: float) -> torch.Tensor:
+        """A part's share of the batch's loss."""
         self._discriminators.requires_grad_(True)
         with self._autocast():
             real = self._discriminators(batch.recorded)
             fake = self._discriminators(learnt.sound.detach())
         on_real = discriminator_losses([score for score, _ in real], recorded=True)
         on_fake = discriminator_losses([score for score, _ in fake], recorded=False)
-        return {"discriminator": share * (on_real.sum() + on_fake.sum())}
+        return share * (on_real.sum() + on_fake.sum())
 
-    def _generator_losses(self, learnt: Learnt, batch: Batch, share: float, frames: int) -> Losses:
+    def _generator_losses(self, learnt: Learnt, batch: Batch, share: float, frames: int) -> torch.Tensor:
+        """[4]: a part's share of the batch's losses, in the order of `_LOSSES`."""
         self._discriminators.requires_grad_(False)
         with self._autocast():
             fake = self._discriminators(learnt.sound)
             with torch.no_grad():
                 real = self._discriminators(batch.recorded)
         mel = mel_loss(self._spectrograms(learnt.sound[:, 0]), self._spectrograms(batch.recorded[:, 0]))
-        return {
-            "adversarial": share * adversarial_loss(fake),
-            "features": share * feature_loss(fake, real),
-            "mel": share * mel,
-            # Per frame of the whole batch, of which this process has some.
-            "kl": divergence(learnt) / frames,
-        }
+        # Divergence is per frame of the whole batch.
+        of_frames = divergence(learnt) / frames
+        return torch.stack(
+            [share * adversarial_loss(fake), share * feature_loss(fake, real), share * mel, of_frames]
+        )
 
     def _autocast(self) -> torch.autocast:
         lower = self._computes_in != torch.float32

@@ -16,18 +16,19 @@ import shutil
 import stat
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from rvc.digest import size_and_sha256
 from rvc.errors import InvalidConfiguration, ObjectExists, PermissionDenied, StoreUnavailable
-from rvc.store.failures import store_errors
+from rvc.store.failures import from_os_error, store_errors
 from rvc.store.interface import ObjectInfo
 from rvc.store.keys import TEMPORARY_PREFIX, check_key, check_prefix
 
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 _CHUNK_BYTES = 1 << 20
 _FILE_SYSTEM_FOLDERS = {"lost+found"}
@@ -64,7 +65,7 @@ class FolderStore:
             temporary = path.with_name(TEMPORARY_PREFIX + uuid.uuid4().hex)
             try:
                 before = _info(key, os.fstat(source.fileno()))
-                with temporary.open("wb") as target:
+                with _said_of_the_copy(path), temporary.open("wb") as target:
                     shutil.copyfileobj(source, target, _CHUNK_BYTES)
                 size, after = temporary.stat().st_size, _info(key, os.fstat(source.fileno()))
                 if size != after.size or after != before:
@@ -174,6 +175,17 @@ class FolderStore:
                 temporary.unlink(missing_ok=True)
             _sync_folder(path.parent)
             return _info(key, path.stat())
+
+
+@contextmanager
+def _said_of_the_copy(path: Path) -> Iterator[None]:
+    """Reading fills no disk: if one is full, it is that of the copy."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise from_os_error(error, path) from error
 
 
 def _file_status(entry: os.DirEntry[str]) -> os.stat_result | None:

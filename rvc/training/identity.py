@@ -18,11 +18,15 @@ def training_identity(
 ) -> str:
     """Digest of all that decides what is learnt: `sha256:` and 64 hex digits.
 
-    When checkpoints are saved, whence base models come, what memory is saved by computing twice and who
-    looks on does not.
+    When checkpoints are saved, whence base models come, how memory is saved and who looks on does not.
     """
     decisive = msgspec.structs.replace(
-        settings, save_every_epochs=1, base_models_uri="", gradient_checkpointing=False, tensor_board=False
+        settings,
+        save_every_epochs=1,
+        base_models_uri="",
+        batch_parts=1,
+        gradient_checkpointing=False,
+        tensor_board=False,
     )
     parts = [
         dataset_digest,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -40,12 +40,14 @@ class Listening:
 
     def recorded(self) -> Floats:
         """What was recorded, [samples]."""
+        return np.concatenate([clip for _, clip in self.recordings()])
+
+    def recordings(self) -> Iterator[tuple[int, Floats]]:
+        """(speaker, [samples]) of what was recorded, clip by clip."""
         samples_per_row = self.sample_rate_hertz // ROWS_PER_SECOND
-        parts = [
-            self.clips.audio[start * samples_per_row : end * samples_per_row]
-            for _, start, end in self._spoken()
-        ]
-        return np.concatenate(parts)
+        for clip, start, end in self._spoken():
+            sound = self.clips.audio[start * samples_per_row : end * samples_per_row]
+            yield int(self.clips.clip_speakers[clip]), sound
 
     def speak(
         self, tensors: Mapping[str, torch.Tensor], hyperparameters: Hyperparameters, device: torch.device

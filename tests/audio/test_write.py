@@ -1,3 +1,6 @@
+import os
+import subprocess
+
 import numpy as np
 import pytest
 import soundfile
@@ -6,7 +9,7 @@ from hypothesis import strategies as st
 
 from rvc.audio import AudioWriter, encodable_rate_hertz, open_audio
 from rvc.contract import AudioFormat
-from rvc.errors import InvalidAudio, InvalidConfiguration
+from rvc.errors import InvalidAudio, InvalidConfiguration, StoreUnavailable
 from tests.audio.files import noise
 
 
@@ -40,14 +43,31 @@ def test_samples_have_16_bits_and_are_clipped(tmp_path, audio_format):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_no_number_is_refused_and_leaves_nothing(tmp_path, value):
     def write() -> None:
-        with AudioWriter(tmp_path / "out.wav", 40000, AudioFormat.WAV) as writer:
+        with AudioWriter(tmp_path / "out.wav", 40000, AudioFormat.WAV, name="letters/1.m4a") as writer:
             writer.write(noise(1000))
             writer.write(np.array([0.0, value], np.float32))
 
-    with pytest.raises(InvalidAudio, match="not numbers") as caught:
+    with pytest.raises(InvalidAudio, match=r"letters/1\.m4a: .* not numbers") as caught:
         write()
     assert caught.value.reason == "OutputNotFinite"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small volume")
+@pytest.mark.parametrize("audio_format", AudioFormat)
+def test_a_full_disk_is_said_and_nothing_is_left(tmp_path, audio_format):
+    def write() -> None:
+        with AudioWriter(tmp_path / "out", 16000, audio_format) as writer:
+            for _ in range(100):
+                writer.write(noise(16000))
+
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", tmp_path], check=True)
+    try:
+        with pytest.raises(StoreUnavailable, match="the disk may be full"):
+            write()
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
 
 
 def test_a_failure_keeps_the_file_that_was_there(tmp_path):

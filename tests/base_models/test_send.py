@@ -10,7 +10,7 @@ from rvc.base_models import MANIFEST_NAME, open_base_model, read_manifest
 from rvc.base_models.filling import filling, put
 from rvc.base_models.send import send_base_models
 from rvc.base_models.stored import fetch_stored, for_training
-from rvc.contract import StoreSettings
+from rvc.contract import StoreSettings, TrainingSettings
 from rvc.errors import ArtifactCorrupt, InvalidConfiguration, PermissionDenied
 from rvc.store.oss import upload
 from tests.oss import KEY_ID, KEY_SECRET, REGION, Fault, OssServer
@@ -49,7 +49,7 @@ def send(oss: OssServer, folder: Path) -> list[str]:
 
 def fetched(oss: OssServer, folder: Path) -> dict[str, float]:
     """What a pod that starts now gets."""
-    fetch_stored(URI, settings(oss), folder, for_training(40000), lambda: None)
+    fetch_stored(URI, settings(oss), folder, for_training(TrainingSettings()), lambda: None)
     manifest = read_manifest(folder)
     assert manifest is not None
     return {name: open_base_model(name, folder).tensors["weight"][0].item() for name in manifest.models}
@@ -148,7 +148,7 @@ def test_large_networks_go_and_come_in_parts(oss, tmp_path, monkeypatch):
     assert oss.counts["UploadPart"] == 9
     oss.operations.clear()
     assert send(oss, folder) == []
-    fetch_stored(URI, settings(oss), tmp_path / "pod", for_training(40000), lambda: None)
+    fetch_stored(URI, settings(oss), tmp_path / "pod", for_training(TrainingSettings()), lambda: None)
     assert torch.equal(open_base_model("rmvpe", tmp_path / "pod").tensors["weight"], weights)
 
 

@@ -14,6 +14,7 @@ from rvc.light import batches
 from rvc.light.batches import _neighbours
 from rvc.light.schedule import Schedule
 from rvc.parallel import SINGLE
+from tests.fixtures.activations import most_kept
 from tests.light.timeline import tiny_training_set
 
 
@@ -98,6 +99,14 @@ def test_the_adversary_learns_and_leads_the_synthesizer_elsewhere() -> None:
     distance = sum((heeded[name] - other).square().sum() for name, other in ignored.export().items())
     # Without its influence the two would be equal to the last bit.
     assert distance > 1e-5
+
+
+def test_parts_of_a_batch_change_memory_and_nothing_else() -> None:
+    whole, parted = start(changed(batch_size=6)), start(changed(batch_size=6, batch_parts=3))
+    most = most_kept(whole.step), most_kept(parted.step)
+    assert most[1] < 0.7 * most[0]
+    for ours, theirs in zip(steps(parted, 3), steps(whole, 3), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
 
 
 def test_a_short_training_has_no_adversary() -> None:

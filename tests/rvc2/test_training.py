@@ -19,6 +19,7 @@ from rvc.rvc2 import RVC2
 from rvc.rvc2.descent import learning_rate
 from rvc.rvc2.state import shapes_of, state_shapes
 from rvc.rvc2.training import Sizes
+from tests.fixtures.activations import most_kept
 from tests.light.timeline import tiny_training_set
 from tests.rvc2.small import losses_of, small_geometry, small_training, small_training_set
 
@@ -63,6 +64,15 @@ def test_the_seed_decides() -> None:
 
 def test_checkpointing_changes_memory_and_nothing_else() -> None:
     assert losses_of(small_training(gradient_checkpointing=True), 2) == losses_of(small_training(), 2)
+
+
+@pytest.mark.parametrize("parts", [2, 3, 9])
+def test_parts_of_a_batch_change_memory_and_nothing_else(parts: int) -> None:
+    whole, parted = small_training(batch_size=5), small_training(batch_size=5, batch_parts=parts)
+    most = most_kept(whole.step), most_kept(parted.step)
+    assert most[1] < 1.2 * most[0] / min(parts, 2)
+    for ours, theirs in zip(losses_of(parted, 2), losses_of(whole, 2), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
 
 
 def test_bfloat16_learns_nearly_the_same() -> None:

@@ -48,14 +48,16 @@ SETTINGS = TrainingSettings(
 )
 
 
-def start(name: str, parallel: Parallel) -> tuple[Architecture, TrainingRun, TrainingSet]:
+def start(name: str, parallel: Parallel, batch_parts: int) -> tuple[Architecture, TrainingRun, TrainingSet]:
     """An architecture, a run of it, and clips that it is not trained on."""
     if name == ArchitectureName.LIGHT:
-        settings = msgspec.structs.replace(SETTINGS, architecture=name, sample_rate_hertz=16000)
+        changes = {"architecture": name, "sample_rate_hertz": 16000, "batch_parts": batch_parts}
+        settings = msgspec.structs.replace(SETTINGS, **changes)
         dataset = tiny_training_set(16000, 2 * STEPS_PER_EPOCH)
         run = Light().start_training(dataset, settings, None, CPU, parallel)
         return Light(), run, tiny_training_set(16000, 3)
-    run = small_training(small_training_set(2 * STEPS_PER_EPOCH), parallel, epochs=EPOCHS)
+    dataset = small_training_set(2 * STEPS_PER_EPOCH)
+    run = small_training(dataset, parallel, epochs=EPOCHS, batch_parts=batch_parts)
     return RVC2(), run, small_training_set(3)
 
 
@@ -87,11 +89,12 @@ def main() -> int:
     parser.add_argument("architecture")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--end", choices=ENDS)
+    parser.add_argument("--batch-parts", type=int, default=1)
     chosen = parser.parse_args()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with joined(CPU) as parallel, accelerator_errors():
-        architecture, run, held_out = start(chosen.architecture, parallel)
+        architecture, run, held_out = start(chosen.architecture, parallel, chosen.batch_parts)
         if chosen.end and parallel.leads:
             doomed(run, ENDS[chosen.end])
         checkpoints = FolderCheckpoints(chosen.folder / "checkpoints")

@@ -58,6 +58,15 @@ def scalars(folder: Path) -> list[tuple[str, int, float]]:
     return found
 
 
+def assert_alike(folder: Path, uninterrupted: Path) -> None:
+    """Two trainings learnt the same, but for the order in which numbers were added up."""
+    for ours, theirs in zip(epochs(folder), epochs(uninterrupted), strict=True):
+        for group in ("losses", "validation"):
+            assert ours[group] == pytest.approx(theirs[group], rel=1e-3)
+    learnt, wanted = (load_file(place / "voice" / "voice.safetensors") for place in (folder, uninterrupted))
+    assert max(abs(learnt[name] - wanted[name]).max() for name in wanted) < 1e-3
+
+
 @pytest.mark.parametrize("end", ENDS)
 def test_a_killed_training_goes_on_to_the_same_end(uninterrupted: Path, tmp_path: Path, end: str) -> None:
     folder = tmp_path / uninterrupted.name
@@ -71,6 +80,13 @@ def test_a_killed_training_goes_on_to_the_same_end(uninterrupted: Path, tmp_path
     ours, theirs = contents(folder), contents(uninterrupted)
     assert [name for name in sorted(ours | theirs) if ours.get(name) != theirs.get(name)] == []
     assert scalars(folder) == scalars(uninterrupted)
+
+
+def test_after_full_memory_it_goes_on_in_parts_to_the_same_end(uninterrupted: Path, tmp_path: Path) -> None:
+    folder = tmp_path / uninterrupted.name
+    assert attempt(folder, uninterrupted.name, "--end", "OutOfMemory") == CODES["OutOfMemory"]
+    assert attempt(folder, uninterrupted.name, "--batch-parts", "2") == 0
+    assert_alike(folder, uninterrupted)
 
 
 def test_there_is_something_to_see_and_hear(uninterrupted: Path) -> None:
@@ -88,8 +104,4 @@ def test_two_processes_are_stopped_and_go_on_to_the_end_of_one(uninterrupted: Pa
     assert attempt(folder, Architecture.RVC2, "--end", "SIGTERM", ranks=2) != 0
     assert len(list((folder / "checkpoints").glob("epoch-00000001-*"))) == 2, "at its end, and when stopped"
     assert attempt(folder, Architecture.RVC2, ranks=2) == 0
-    for single, joint in zip(epochs(uninterrupted), epochs(folder), strict=True):
-        for group in ("losses", "validation"):
-            assert joint[group] == pytest.approx(single[group], rel=1e-3)
-    ours, theirs = (load_file(place / "voice" / "voice.safetensors") for place in (folder, uninterrupted))
-    assert max(abs(ours[name] - theirs[name]).max() for name in ours) < 1e-3
+    assert_alike(folder, uninterrupted)

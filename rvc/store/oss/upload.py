@@ -4,6 +4,9 @@ A small file is one PUT, a large one a multipart upload whose parts go in parall
 every body before it takes it, so nothing damaged becomes visible, and its CRC-64 of the whole is compared
 with ours. The sha256 goes into the object's metadata: a write-once object that is there already is ours when
 it says the same, which is also how a try whose answer was lost is recognised.
+
+Parts are sent again one by one while the process lives. An upload that it leaves behind is not gone on with:
+what comes after sends another checkpoint or output, or the same file in seconds; `sweep` removes the parts.
 """
 
 from __future__ import annotations
