@@ -11,7 +11,14 @@ import msgspec
 from fastapi import Request, Response
 from starlette.exceptions import HTTPException
 
-from rvc.errors import AcceleratorError, InvalidAudio, InvalidConfiguration, RvcError, Terminated
+from rvc.errors import (
+    AcceleratorError,
+    InvalidAudio,
+    InvalidConfiguration,
+    RvcError,
+    StoreUnavailable,
+    Terminated,
+)
 from rvc.proof import SCHEME, ProofRefused
 from rvc_inference.direct import Busy, RecordingTooLarge, UploadTooSlow
 from rvc_inference.tokens import SCHEME as USER_SCHEME
@@ -57,6 +64,7 @@ STATUSES: dict[type[RvcError], HTTPStatus] = {
     InvalidAudio: HTTPStatus.UNPROCESSABLE_ENTITY,
     InvalidConfiguration: HTTPStatus.BAD_REQUEST,
     AcceleratorError: HTTPStatus.SERVICE_UNAVAILABLE,
+    StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     Terminated: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 RETRY_AFTER_SECONDS = 5

@@ -6,6 +6,7 @@ The output appears under its name when it is complete and verified, or not at al
 
 from __future__ import annotations
 
+import errno
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
@@ -18,9 +19,12 @@ from rvc.contract import ConversionRequest
 from rvc.errors import ArtifactCorrupt, InvalidAudio, ObjectNotFound, PermissionDenied
 from rvc.provenance import Provenance
 from rvc.store import ObjectInfo, Store
+from rvc.store.failures import from_os_error
 from rvc_inference.plan import InputFile, Job
 from rvc_inference.results import FileResult, Outcome
 from rvc_inference.voices import VoiceConverter
+
+_TROUBLE_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,9 @@ def convert_file(
 ) -> FileResult:
     """Convert one input of the conversion `uid` and return its outcome.
 
-    Raises what concerns more than this file: `StoreUnavailable`, `PermissionDenied` for the output, or for
-    an input without rights of its own, `AcceleratorError`, `InvalidConfiguration`, `Terminated`.
+    Raises what concerns more than this file: `StoreUnavailable`, for a full disk here too, `PermissionDenied`
+    for the output, or for an input without rights of its own, `AcceleratorError`, `InvalidConfiguration`,
+    `Terminated`.
     """
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         source = Path(folder) / ("input" + PurePosixPath(job.source.name).suffix)
@@ -76,6 +81,10 @@ def convert_file(
             )
         except InvalidAudio as error:
             return failed(job, fingerprint, error.reason, str(error))
+        except OSError as error:
+            if error.errno not in _TROUBLE_OF_THE_DISK:
+                raise
+            raise from_os_error(error, f"the server's scratch folder {scratch}") from error
         key = places.output_prefix + job.output_name
         published = places.outputs.upload(output, key, overwrite=True)
         return succeeded(job, fingerprint, published, done.seconds)

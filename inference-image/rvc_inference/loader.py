@@ -12,7 +12,7 @@ from rvc.contract import VoiceReference
 from rvc.convert import Converter
 from rvc.device import accelerator_errors, open_device
 from rvc.store import open_store
-from rvc.voice import fetch_voice
+from rvc.voice import Voice, fetch_voice
 from rvc_inference.pauses import Sleep
 
 
@@ -25,20 +25,19 @@ def load_voice(reference: VoiceReference, folder: Path, sleep: Sleep) -> Convert
     store, prefix = open_store(reference.uri, reference.store, sleep=sleep)
     voice = fetch_voice(store, prefix, folder, reference.manifest_digest)
     with accelerator_errors():
-        return Converter(voice, _base_models(reference, folder.parent, sleep), device)
+        return Converter(voice, _base_models(reference, voice, folder.parent, sleep), device)
 
 
-def _base_models(reference: VoiceReference, scratch: Path, sleep: Sleep) -> Path:
-    """Fetched once for all voices that name the same folder; a server reads them one at a time."""
+def _base_models(reference: VoiceReference, voice: Voice, scratch: Path, sleep: Sleep) -> Path:
+    """Those of the voice, fetched once for all voices that want the same; a server loads one at a time."""
     if not reference.base_models_uri:
         return default_folder()
-    digest = hashlib.sha256(reference.base_models_uri.encode()).hexdigest()[:16]
-    folder = scratch / f"base-models-{digest}"
+    wanted = for_conversion(voice.manifest.content_encoder.name)
+    name = hashlib.sha256("\n".join([reference.base_models_uri, *sorted(wanted)]).encode()).hexdigest()[:16]
+    folder = scratch / f"base-models-{name}"
     if read_manifest(folder) is None:
         try:
-            fetch_stored(
-                reference.base_models_uri, reference.store, folder, for_conversion, lambda: None, sleep
-            )
+            fetch_stored(reference.base_models_uri, reference.store, folder, wanted, lambda: None, sleep)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise

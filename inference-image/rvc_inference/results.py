@@ -17,20 +17,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from rvc.contract import WHOLE, ConversionRequest, FileCounts, FileFailure, Shard
-from rvc.errors import ArtifactCorrupt, ObjectExists, ObjectNotFound
+from rvc.errors import ArtifactCorrupt, ObjectExists
 from rvc.pod import event
 from rvc.store import Store
-from rvc_inference.plan import BOOKKEEPING_FOLDER, InputFile
+from rvc_inference.lines import read_lines, write_lines
+from rvc_inference.plan import BOOKKEEPING_FOLDER, InputFile, Job
 
 log = logging.getLogger(__name__)
-Line = TypeVar("Line", bound=Struct)
 
 
 class Outcome(StrEnum):
@@ -109,8 +110,8 @@ class ResultsFolder:
         """
         key = self._prefix + "inputs.jsonl"
         with suppress(ObjectExists):
-            self._store.write_bytes(key, _lines(listing), overwrite=False)
-        return self._read(key, InputFile)
+            write_lines(self._store, key, listing, overwrite=False)
+        return list(read_lines(self._store, key, InputFile))
 
     def kept_prompt(self, suffix: str, fetch: Callable[[], bytes], path: Path) -> None:
         """Bring the recording of the audible label to `path`: for all shards the one noted first."""
@@ -122,40 +123,37 @@ class ResultsFolder:
 
     def frozen_inputs(self) -> list[InputFile]:
         """What was noted to do; empty if nothing was."""
-        return self._read(self._prefix + "inputs.jsonl", InputFile)
+        return list(read_lines(self._store, self._prefix + "inputs.jsonl", InputFile))
 
-    def earlier_results(self, fingerprint: str) -> dict[str, FileResult]:
-        """Successes with this fingerprint that were noted beside these outputs, by the input's name: by other
-        conversions, and, in front of those, by earlier runs of this one.
+    def earlier_results(self, fingerprint: str, jobs: Iterable[Job]) -> dict[str, FileResult]:
+        """Successes of these jobs with this fingerprint that were noted beside these outputs, by the input's
+        name: by other conversions, and, in front of those, by earlier runs of this one.
+
+        Whatever else was noted there is passed over without being held.
         """
+        wanted = {job.source.name: job for job in jobs}
         own = self._own + "results.jsonl"
-        others = (found.key for found in self._store.list(self._all) if found.key.endswith("/results.jsonl"))
+        found = (info.key for info in self._store.list(self._all) if info.key.endswith("/results.jsonl"))
         results: dict[str, FileResult] = {}
-        for key in [*(key for key in others if key != own), own]:
+        for key in chain((key for key in found if key != own), [own]):
             try:
-                lines = self._read(key, FileResult)
+                results |= self._successes(key, fingerprint, wanted)
             except ArtifactCorrupt as error:
                 if key == own:
                     raise
                 event(log, "results of another conversion left out", level=logging.WARNING, detail=str(error))
-                continue
-            results |= {
-                line.source.name: msgspec.structs.replace(line, link="")
-                for line in lines
-                if line.outcome is Outcome.SUCCEEDED and line.fingerprint == fingerprint
-            }
         return results
 
     def write_results(self, results: Iterable[FileResult]) -> None:
         """Replace `results.jsonl`, whole or not at all."""
-        self._store.write_bytes(self._own + "results.jsonl", _lines(results), overwrite=True)
+        write_lines(self._store, self._own + "results.jsonl", results, overwrite=True)
 
     def close(self, fingerprint: str, results: Iterable[FileResult]) -> list[FileResult]:
         """Note all outcomes of the shard, once: those that were noted first, by whatever server, count."""
         key = _closing_key(self._own, fingerprint)
         with suppress(ObjectExists):
-            self._store.write_bytes(key, _lines(results), overwrite=False)
-        return self._read(key, FileResult)
+            write_lines(self._store, key, results, overwrite=False)
+        return list(read_lines(self._store, key, FileResult))
 
     def closed(self, fingerprint: str) -> list[FileResult] | None:
         """All outcomes of the shard, None before it is closed."""
@@ -173,12 +171,11 @@ class ResultsFolder:
 
     def begun(self) -> Begun | None:
         """The file that a server died of, or with."""
-        found = self._read(self._own + "begun.json", Begun)
-        return found[0] if found else None
+        return next(read_lines(self._store, self._own + "begun.json", Begun), None)
 
     def note_begun(self, begun: Begun) -> None:
         """Note what is begun, before it is."""
-        self._store.write_bytes(self._own + "begun.json", _lines([begun]), overwrite=True)
+        self._store.write_bytes(self._own + "begun.json", msgspec.json.encode(begun) + b"\n", overwrite=True)
 
     def forget_begun(self) -> None:
         """No file is under way."""
@@ -194,17 +191,20 @@ class ResultsFolder:
 
     def _closed(self, folder: str, fingerprint: str) -> list[FileResult] | None:
         key = _closing_key(folder, fingerprint)
-        return None if self._store.stat(key) is None else self._read(key, FileResult)
+        return None if self._store.stat(key) is None else list(read_lines(self._store, key, FileResult))
 
-    def _read(self, key: str, kind: type[Line]) -> list[Line]:
-        try:
-            return [msgspec.json.decode(line, type=kind) for line in self._store.read_bytes(key).splitlines()]
-        except ObjectNotFound:
-            return []
-        except msgspec.MsgspecError as error:
-            raise ArtifactCorrupt(
-                f"{key} cannot be read ({error}); remove its folder to convert from the beginning"
-            ) from error
+    def _successes(self, key: str, fingerprint: str, wanted: Mapping[str, Job]) -> dict[str, FileResult]:
+        """Those of the wanted jobs in one list; what they have in common with others is held once."""
+        return {
+            job.source.name: replace(
+                line, source=job.source, fingerprint=fingerprint, output=job.output_name, link=""
+            )
+            for line in read_lines(self._store, key, FileResult)
+            if line.outcome is Outcome.SUCCEEDED
+            and line.fingerprint == fingerprint
+            and (job := wanted.get(line.source.name)) is not None
+            and (line.source, line.output) == (job.source, job.output_name)
+        }
 
 
 class Ledger:
@@ -268,7 +268,3 @@ class Ledger:
 
 def _closing_key(folder: str, fingerprint: str) -> str:
     return f"{folder}closed-{fingerprint.removeprefix('sha256:')[:16]}.jsonl"
-
-
-def _lines(values: Iterable[Struct]) -> bytes:
-    return b"".join(msgspec.json.encode(value) + b"\n" for value in values)

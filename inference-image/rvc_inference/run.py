@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -169,7 +169,7 @@ class Conversion:
         self, plan: _Plan, places: Places, records: ResultsFolder
     ) -> Generator[None, None, Ledger]:
         """Bring every file of the plan to an outcome; all of them, recorded."""
-        earlier = _done(plan.jobs, records.earlier_results(self._fingerprint))
+        earlier = records.earlier_results(self._fingerprint, plan.jobs)
         ledger = Ledger(records, plan.total, earlier)
         for source in plan.others:
             ledger.note(skipped(source, self._fingerprint))
@@ -308,13 +308,3 @@ class Conversion:
             failures=ledger.failures(MAX_REPORTED_FAILURES),
             results_uri=results_uri,
         )
-
-
-def _done(jobs: Iterable[Job], earlier: Mapping[str, FileResult]) -> dict[str, FileResult]:
-    """The earlier results that are those of the jobs."""
-    found = ((job, earlier.get(job.source.name)) for job in jobs)
-    return {
-        job.source.name: result
-        for job, result in found
-        if result is not None and (result.source, result.output) == (job.source, job.output_name)
-    }

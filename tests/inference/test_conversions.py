@@ -300,6 +300,31 @@ def test_a_full_volume_that_is_enlarged_costs_nothing(server, copier, claim, bat
         subprocess.run(["umount", out], check=True)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small volume")
+@pytest.mark.parametrize("size", ["16k", "48k"], ids=["inputs-do-not-fit", "outputs-do-not-fit"])
+def test_a_full_disk_of_the_server_is_no_files_fault(copier, claim, tmp_path, size):
+    copier.gate.set()
+    (claim / "in").mkdir()
+    for number in range(3):
+        soundfile.write(claim / f"in/{number}.wav", voice_like(1, 200 + number), 16000)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", scratch], check=True)
+    try:
+        with serving(lambda *_: copier, scratch) as server:
+            server.put("u1", request(prefix="pvc://data/in/"))
+            status = server.ended("u1")
+            assert (status.state, status.reason) == (ConversionState.FAILED, "StoreUnavailable"), status
+            assert status.retriable
+            assert status.files.failed == 0
+            assert str(scratch) in status.message
+            subprocess.run(["mount", "-o", "remount,size=4m", scratch], check=True)
+            server.put("u1", request(prefix="pvc://data/in/"))
+            assert server.ended("u1").files.succeeded == 3
+    finally:
+        subprocess.run(["umount", scratch], check=True)
+
+
 def test_a_file_that_kills_servers_is_given_up(server, copier, claim, batch):
     copier.gate.set()
     folder = claim / "out/_conversion/u1"

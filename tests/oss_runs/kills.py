@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 
@@ -43,11 +44,15 @@ def run(server: OssServer, begin: Callable[[], BaseProcess], kill_after: int | N
     return life[0].exitcode, len(server.operations) - before
 
 
-def for_each(numbers: Iterable[int], check: Callable[[int], None]) -> None:
-    """Check all numbers, some at once; raises the first failure."""
+def for_each(expected: int, check: Callable[[int], bool]) -> None:
+    """Check 1, 2, 3 and so on, some at once: as many as are expected, and more until one says that nobody
+    was left to be killed, for two lives do not always take the same number of operations. Raises the first
+    failure.
+    """
     with ThreadPoolExecutor(AT_ONCE) as threads:
         try:
-            list(threads.map(check, numbers))
+            list(threads.map(check, range(1, expected + 1)))
         except BaseException:
             threads.shutdown(wait=False, cancel_futures=True)
             raise
+    next(number for number in count(expected + 1) if not check(number))

@@ -18,6 +18,7 @@ from rvc.store.oss import download, upload
 from tests.fixtures.sounds import voice_like
 from tests.inference.servers import VOICE, Copier, request, serving
 from tests.oss import KEY_ID, KEY_SECRET, REGION, Fault, OssServer
+from tests.oss_runs.memory import MARGIN_BYTES, most_held
 from tests.oss_runs.outages import SILENT, UNAVAILABLE, Outages, wait_by
 from tests.store.support import SimulatedTime
 
@@ -118,3 +119,36 @@ def test_outputs_that_go_in_parts_arrive_whole(oss, monkeypatch, tmp_path: Path)
     assert clock.seconds < 300
     oss.faults.clear()
     assert oss.buckets["voices"].uploads() == []
+
+
+MUCH = [
+    Fault("GetObject", "in/*", reset_after_bytes=500, times=40),
+    Fault("UploadPart", reset=True, times=30),
+    Fault("UploadPart", status=503, code="SlowDown", after=30, times=10),
+    Fault("PutObject", lose_answer=True, times=40),
+    Fault("HeadObject", status=500, code="InternalError", times=40),
+]
+
+
+def test_much_trouble_takes_no_more_memory_than_none(oss, monkeypatch, tmp_path: Path):
+    clock = SimulatedTime()
+    wait_by(clock, monkeypatch)
+    monkeypatch.setattr(upload, "PART_BYTES", 4 * PART)
+    put_recordings(oss, 40.0)
+    copier = Copier()
+    copier.gate.set()
+    with serving(lambda *_: copier, tmp_path / "scratch") as server:
+
+        def convert(number: int) -> None:
+            server.put(f"u{number}", wanted(oss, number))
+            status = server.ended(f"u{number}")
+            assert (status.state, status.files.succeeded) == (ConversionState.FINISHED, FILES), status
+
+        convert(0)
+        undisturbed = most_held(lambda: convert(1))
+        assert clock.pauses == []
+        oss.faults.add(*MUCH)
+        troubled = most_held(lambda: convert(2))
+    assert len(clock.pauses) > 100
+    assert troubled < undisturbed + MARGIN_BYTES
+    assert outputs(oss, 2) == outputs(oss, 1)

@@ -121,7 +121,7 @@ def test_killed_after_each_operation(forks, tmp_path):
         expected = undisturbed.digest()
         assert undisturbed.leftovers() == []
 
-    def check(number: int) -> None:
+    def check(number: int) -> bool:
         with Training(forks, tmp_path / str(number)) as training:
             code, done = training.attempt(kill_after=number)
             assert code == (-9 if done >= number else 0), training.log()
@@ -130,5 +130,6 @@ def test_killed_after_each_operation(forks, tmp_path):
             assert code == 0, training.log()
             assert training.digest() == expected
             assert training.leftovers() == []
+            return done >= number
 
-    for_each(range(1, operations + 1), check)
+    for_each(operations, check)

@@ -16,7 +16,7 @@ from rvc.errors import InvalidConfiguration, PermissionDenied, RvcError, StoreUn
 from rvc.exit_codes import exit_code
 from rvc.voice import fetch_voice, find_published
 from rvc_trainer.attempt import run_attempt
-from tests.oss import KEY_ID, KEY_SECRET, Account, Fault, OssServer
+from tests.oss import KEY_ID, KEY_SECRET, Account, Fault, Operation, OssServer
 from tests.oss_runs.outages import ALWAYS, SILENT, UNAVAILABLE, Outages, once_each, wait_by
 from tests.oss_runs.test_training import PREFIX, bucket_with_recordings, request
 from tests.store.support import SimulatedTime, open_oss
@@ -196,6 +196,22 @@ def test_credentials_that_come_back_let_the_next_attempt_go_on(trained, expected
     caplog.set_level(logging.INFO, "rvc_trainer")
     assert trained.attempt().manifest_digest == expected == trained.digest()
     assert "training goes on from a checkpoint" in caplog.messages
+
+
+def test_a_recording_that_goes_after_the_listing_is_named_and_the_next_attempt_lists_again(trained, expected):
+    bucket = trained.server.buckets["voices"]
+    bucket.put("recordings/2.wav", bucket.get("recordings/0.wav").body, {})
+
+    def remove(operation: Operation) -> None:
+        if operation.name == "ListObjectsV2" and operation.key == "recordings/":
+            bucket.delete("recordings/2.wav")
+
+    trained.server.after_operation = remove
+    error = trained.failed_attempt()
+    assert (exit_code(error), error.reason) == (ExitCode.STORE_UNAVAILABLE, "DatasetChanged")
+    assert "oss://voices/recordings/2.wav was removed" in str(error)
+    trained.mend()
+    assert trained.attempt().manifest_digest == expected == trained.digest()
 
 
 def test_a_damaged_checkpoint_gives_way_and_the_voice_is_the_same(trained, expected, caplog):

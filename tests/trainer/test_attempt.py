@@ -103,7 +103,7 @@ def test_a_stop_while_fetching_ends_the_attempt(claim, tmp_path):
 
 
 def test_what_a_killed_attempt_left_half_uploaded_is_removed(claim, tmp_path):
-    folder = claim / "voices/demo/ann/0123456789/checkpoints/batch-2"
+    folder = claim / "voices/demo/ann/0123456789/checkpoints"
     folder.mkdir(parents=True)
     (folder / f"{TEMPORARY_PREFIX}x").write_bytes(b"half")
     (folder / "00000001.json").write_bytes(b"whole")

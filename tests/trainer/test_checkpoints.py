@@ -10,7 +10,7 @@ from rvc.errors import PermissionDenied, StoreUnavailable, Terminated
 from rvc.store import FolderStore, Store
 from rvc_trainer.checkpoints import StoreCheckpoints, sweep
 
-PREFIX = "voice/checkpoints/batch-8/"
+PREFIX = "voice/checkpoints/"
 
 
 @pytest.fixture

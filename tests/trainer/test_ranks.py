@@ -25,6 +25,7 @@ from pathlib import Path
 rank = int(os.environ["RANK"])
 assert os.environ["WORLD_SIZE"] == "3" and os.environ["LOCAL_RANK"] == str(rank)
 assert Path(os.environ["RVC_TRAINER_SCRATCH"]).is_dir()
+assert "MASTER_PORT" not in os.environ, "whatever is free now may not be free then"
 {}
 """
 

@@ -18,7 +18,6 @@ from pathlib import Path
 import msgspec
 
 from rvc.contract import (
-    TERMINATION_MESSAGE_PATH,
     TRAINER_PORT,
     TRAINING_REQUEST_VARIABLE,
     ExitCode,
@@ -29,14 +28,11 @@ from rvc.errors import InvalidConfiguration, RvcError, Terminated
 from rvc.exit_codes import exit_code
 from rvc.pod import PORT_VARIABLE, event, limit_threads, log_as_json
 from rvc.proof import Guard
-from rvc_trainer.outcome import failure, write_termination_message
+from rvc_trainer.outcome import failure, leave_termination_message, termination_message_path
 from rvc_trainer.ranks import RANK_VARIABLE, SCRATCH_VARIABLE, run_ranks
 from rvc_trainer.server import ProgressBoard, ProgressServer
 
 log = logging.getLogger("rvc_trainer")
-
-TERMINATION_MESSAGE_PATH_VARIABLE = "RVC_TERMINATION_MESSAGE_PATH"
-"""Another place for the termination message, outside a pod."""
 
 
 def read_request(environment: Mapping[str, str]) -> TrainingRequest:
@@ -102,7 +98,7 @@ def _processes(environment: Mapping[str, str]) -> int:
 def main() -> int:
     """Run one attempt, in one process or in several; the return value is the exit code."""
     log_as_json("rvc_trainer")
-    message = Path(os.environ.get(TERMINATION_MESSAGE_PATH_VARIABLE, TERMINATION_MESSAGE_PATH))
+    message = termination_message_path(os.environ)
     if (processes := _processes(os.environ)) == 1:
         return run(message)
     with tempfile.TemporaryDirectory(prefix="rvc-trainer-") as scratch:
@@ -130,10 +126,7 @@ def run(message: Path) -> ExitCode:
             extra={"fields": {"reason": result.reason, "exitCode": int(code)}},
             exc_info=None if expected else error,
         )
-    try:
-        write_termination_message(result, message)
-    except OSError as error:
-        event(log, "no termination message", level=logging.WARNING, path=message, error=error)
+    leave_termination_message(result, message)
     return code
 
 

@@ -27,6 +27,9 @@ from rvc_trainer.pauses import Pauses
 
 log = logging.getLogger(__name__)
 
+RENDEZVOUS = "rendezvous"
+"""File in the scratch folder by which the processes of an attempt meet."""
+
 
 def run_attempt(
     request: TrainingRequest,
@@ -87,7 +90,7 @@ def _learn(
     base_models = fetch_base_models(request, scratch / "base-models", pauses)
 
     # 3. Train, from the last whole checkpoint if there is one; with several accelerators, together.
-    with naming({dataset: request.dataset_uri}), joined(device) as parallel:
+    with naming({dataset: request.dataset_uri}), joined(device, scratch / RENDEZVOUS) as parallel:
         return train_voice(
             dataset,
             voice,
@@ -114,7 +117,7 @@ def help_attempt(request: TrainingRequest, scratch: Path) -> None:
     store, prefix = open_store(request.artifact_uri, request.store)
     uri = request.training.base_models_uri
     # Joined once the leading process has fetched everything.
-    with joined(device) as parallel:
+    with joined(device, scratch / RENDEZVOUS) as parallel:
         help_to_train(
             scratch / "dataset",
             scratch / "work",
@@ -153,10 +156,8 @@ def _bring(
 
 
 def _checkpoints(request: TrainingRequest, store: Store, prefix: str, scratch: Path) -> StoreCheckpoints:
-    """Those of this batch size: after memory ran out a smaller one is tried, for which others are no use."""
     scratch.mkdir()
-    batch = f"{prefix}batch-{request.training.batch_size}/"
-    return StoreCheckpoints(store, batch, scratch, f"{request.artifact_uri}checkpoints/")
+    return StoreCheckpoints(store, prefix, scratch, f"{request.artifact_uri}checkpoints/")
 
 
 def _name(request: TrainingRequest) -> str:

@@ -18,7 +18,7 @@ from rvc.base_models.stored import fetch_stored, for_training
 from rvc.community.index_file import MOST_BYTES as MOST_INDEX_BYTES
 from rvc.community.training_checkpoint import MOST_BYTES as MOST_CHECKPOINT_BYTES
 from rvc.contract import ImportSource, StoreSettings, TrainingRequest
-from rvc.errors import InvalidConfiguration, InvalidDataset, ObjectNotFound, RvcError
+from rvc.errors import InvalidConfiguration, InvalidDataset, ObjectNotFound, RvcError, StoreUnavailable
 from rvc.pod import event
 from rvc.store import ObjectInfo, open_store
 from rvc.store.failures import store_errors
@@ -93,7 +93,7 @@ def fetch_base_models(request: TrainingRequest, folder: Path, pauses: Pauses) ->
     uri = request.training.base_models_uri
     if not uri:
         return None
-    wanted = for_training(request.training.sample_rate_hertz)
+    wanted = for_training(request.training)
     return fetch_stored(
         uri, request.store, folder, wanted, lambda: pauses.go_on(f"fetching {uri}"), pauses.sleep
     )
@@ -101,16 +101,17 @@ def fetch_base_models(request: TrainingRequest, folder: Path, pauses: Pauses) ->
 
 def fetch_folder(uri: str, settings: StoreSettings, folder: Path, pauses: Pauses) -> int:
     """Copy everything below `uri` to `folder`, some files at a time, and return their number; hidden files
-    stay behind.
+    stay behind. Raises `StoreUnavailable` (`DatasetChanged`) for a file that goes away meanwhile.
     """
-    store, prefix = open_store(uri.rstrip("/") + "/", settings, sleep=pauses.sleep)
+    uri = uri.rstrip("/") + "/"
+    store, prefix = open_store(uri, settings, sleep=pauses.sleep)
     folder.mkdir()
 
     def fetch(found: ObjectInfo) -> int:
         pauses.go_on(f"fetching {uri}")
         name = found.key.removeprefix(prefix)
         target = folder / name
-        with store_errors(f"{uri.rstrip('/')}/{name}"):
+        with store_errors(uri + name), _listed(uri + name):
             target.parent.mkdir(parents=True, exist_ok=True)
             store.download(found.key, target)
         return found.size
@@ -121,6 +122,19 @@ def fetch_folder(uri: str, settings: StoreSettings, folder: Path, pauses: Pauses
         files, size = files + 1, size + fetched
     event(log, "fetched", uri=uri, files=files, bytes=size)
     return files
+
+
+@contextmanager
+def _listed(uri: str) -> Iterator[None]:
+    """What was listed and is gone makes no half a dataset; who lists again knows what there is now."""
+    try:
+        yield
+    except ObjectNotFound as error:
+        raise StoreUnavailable(
+            f"{uri} was removed while the dataset was fetched; the next attempt takes what is there then, so "
+            "put it back before, or leave the dataset as it is",
+            reason="DatasetChanged",
+        ) from error
 
 
 def _is_hidden(name: str) -> bool:

@@ -6,12 +6,25 @@ read logs.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from rvc import errors
-from rvc.contract import TERMINATION_MESSAGE_LIMIT_BYTES, TrainingResult, encode
+from rvc.contract import (
+    TERMINATION_MESSAGE_LIMIT_BYTES,
+    TERMINATION_MESSAGE_PATH,
+    TrainingResult,
+    encode,
+)
+from rvc.pod import event
+
+log = logging.getLogger(__name__)
+
+TERMINATION_MESSAGE_PATH_VARIABLE = "RVC_TERMINATION_MESSAGE_PATH"
+"""Another place for the termination message, outside a pod."""
 
 
 def failure(error: BaseException) -> TrainingResult:
@@ -39,6 +52,19 @@ def termination_message(result: TrainingResult, limit: int = TERMINATION_MESSAGE
     return text
 
 
+def termination_message_path(environment: Mapping[str, str]) -> Path:
+    """Where the kubelet reads the message when the container ends."""
+    return Path(environment.get(TERMINATION_MESSAGE_PATH_VARIABLE, TERMINATION_MESSAGE_PATH))
+
+
 def write_termination_message(result: TrainingResult, path: Path) -> None:
-    """Write where the kubelet reads it when the container ends; the file is a mount, not to be replaced."""
+    """Write the message into the file itself, which is a mount, not to be replaced."""
     path.write_bytes(termination_message(result))
+
+
+def leave_termination_message(result: TrainingResult, path: Path) -> None:
+    """The same; the log says if it cannot be done."""
+    try:
+        write_termination_message(result, path)
+    except OSError as error:
+        event(log, "no termination message", level=logging.WARNING, path=path, error=error)

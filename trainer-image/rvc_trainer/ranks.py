@@ -1,9 +1,10 @@
 """One process for each accelerator of the pod.
 
-The processes get the variables that `torchrun` would give them, and train together as under it. It is not
-used here because it does not tell how a process ended, and gives the others half a minute after that: too
-little to save a checkpoint in a far store. Here the attempt ends when its leading process ends, or as soon as
-another one fails; the exit code and the termination message of whoever ended it are those of the pod.
+The processes are told their ranks as by `torchrun`, and train together as under it; they meet by a file in
+the folder that they share. It is not used here because it does not tell how a process ended, and gives the
+others half a minute after that: too little to save a checkpoint in a far store. Here the attempt ends when
+its leading process ends, or as soon as another one fails; the exit code and the termination message of
+whoever ended it are those of the pod.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -100,15 +100,10 @@ def _reap(processes: dict[int, int], ended: dict[int, int], options: int) -> boo
 
 
 def _group(ranks: int, shared: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     threads = max(1, limit_threads(dict(environment)) // ranks)
     return {
         "WORLD_SIZE": str(ranks),
         "LOCAL_WORLD_SIZE": str(ranks),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
         SCRATCH_VARIABLE: str(shared),
     } | dict.fromkeys(THREAD_VARIABLES, str(threads))
 
