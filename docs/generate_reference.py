@@ -34,8 +34,6 @@ checked by the API server (Kubernetes 1.25 and newer) and again by the operator,
 that breaks one with `Ready=False`, reason `InvalidSpec`. On older servers kubectl takes the CRDs only
 with `--validate=false`.
 
-Not in this release, and refused with a message that says so: `deletionPolicy: Delete`.
-
 Contents: [VoiceModel](#voicemodel), [Conversion](#conversion), [conditions](#conditions),
 [reasons](#reasons), [how attempts end](#how-attempts-end).
 """

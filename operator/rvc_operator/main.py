@@ -7,6 +7,7 @@ Rights that the operator needs, in the namespaces that it serves and nowhere els
 
     voice.rvc.dev   voicemodels, conversions                   get list watch
     voice.rvc.dev   conversions                                delete (ttlSecondsAfterFinished)
+    voice.rvc.dev   voicemodels                                patch (finalizer for deletionPolicy: Delete)
     voice.rvc.dev   voicemodels/status, conversions/status     patch
     voice.rvc.dev   voicemodels/finalizers                     update (to own children, where that is guarded)
     batch           jobs                                       get list watch create delete

@@ -71,7 +71,8 @@ def test_server_defaults_are_the_views_defaults() -> None:
 )
 def test_trainer_and_server_have_the_same_defaults(ours: type[Struct], theirs: type[Struct]) -> None:
     expected = {field.encode_name: field.default for field in structs.fields(ours)}
-    for field in structs.fields(theirs):
+    # Not the user's to choose: the operator does, after memory ran out.
+    for field in (field for field in structs.fields(theirs) if field.name != "batch_parts"):
         default = expected[field.encode_name]
         assert (default or field.default) == field.default, field.name
 

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import oss2
 import pytest
 
 from rvc.contract import StoreSettings
@@ -233,3 +234,12 @@ def test_every_placeholder_is_explained() -> None:
         assert path.name in text
         for placeholder in re.findall(r"[A-Z]+(?:_[A-Z]+)+|BUCKET", path.read_text()):
             assert f"`{placeholder}`" in text
+
+
+def test_the_lifecycle_rule_ends_uploads_and_deletes_nothing() -> None:
+    rules = oss2.models.BucketLifecycle()
+    oss2.xml_utils.parse_get_bucket_lifecycle(rules, (FOLDER / "lifecycle.xml").read_bytes())
+    (rule,) = rules.rules
+    assert (rule.prefix, rule.status) == ("", "Enabled")
+    assert rule.abort_multipart_upload.days == 7
+    assert rule.expiration is None

@@ -99,7 +99,11 @@ def installed(control_plane: ControlPlane) -> Iterator[ControlPlane]:
         ("yes", "create jobs.batch --namespace=default"),
         ("yes", "patch deployments.apps --namespace=default"),
         ("yes", "create events.events.k8s.io --namespace=default"),
-        ("no", "patch voicemodels.voice.rvc.dev --namespace=default"),
+        # The finalizer of deletionPolicy: Delete.
+        ("yes", "patch voicemodels.voice.rvc.dev --namespace=default"),
+        ("no", "update voicemodels.voice.rvc.dev --namespace=default"),
+        ("no", "delete voicemodels.voice.rvc.dev --namespace=default"),
+        ("no", "patch conversions.voice.rvc.dev --namespace=default"),
         ("no", "get secrets --namespace=default"),
         ("no", "list configmaps --namespace=default"),
         ("no", "get pods --subresource=log --namespace=default"),

@@ -60,7 +60,7 @@ async def _world(
     kubelet = Kubelet(kube, namespace)
     playing = asyncio.create_task(kubelet.run())
     yield World(kube, control_plane.kubectl, operator, namespace, kubelet)
-    control_plane.kubectl("delete", "namespace", namespace, "--wait=false")
+    control_plane.kubectl("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")
     playing.cancel()
     with suppress(asyncio.CancelledError):
         await playing

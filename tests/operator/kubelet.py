@@ -66,6 +66,8 @@ class Kubelet:
     namespace: str
     script: deque[Act] = field(default_factory=deque)
     """Acts of the trainers to come, one an attempt; when it is empty, they publish at once."""
+    cleaners_do: Act = field(default_factory=lambda: Exit(message="{}"))
+    """What every clean-up does."""
     servers_do: Behaviour = field(default_factory=Behaviour)
     """What all servers make of their conversions."""
     pods: dict[str, tuple[str, StandIn | None]] = field(default_factory=dict)
@@ -98,7 +100,10 @@ class Kubelet:
 
     async def end(self, act: Exit) -> None:
         """End the trainer that started last."""
-        uid = [uid for uid, (_, one) in self.pods.items() if isinstance(one, Trainer)][-1]
+        await self.finish([uid for uid, (_, one) in self.pods.items() if isinstance(one, Trainer)][-1], act)
+
+    async def finish(self, uid: str, act: Exit) -> None:
+        """End a pod."""
         name, _ = self.pods[uid]
         body = await self.kube.get(Key(Kind.POD, self.namespace, name))
         await self._end(body, act)
@@ -126,7 +131,10 @@ class Kubelet:
             ready = not (self.servers_do.corrupt or self.servers_do.loading)
             await self._write(body, _running(server.ip, "server", ready=ready))
             return server
-        act = self.script.popleft() if self.script else Exit()
+        if body["metadata"]["labels"][COMPONENT_LABEL] == "clean-up":
+            act = self.cleaners_do
+        else:
+            act = self.script.popleft() if self.script else Exit()
         match act:
             case Hold(type, reason, message):
                 condition = {"type": type, "status": "False", "reason": reason, "message": message}

@@ -33,7 +33,7 @@ def catalogue(folder: Path, text: str) -> dict[str, Accelerator]:
 
 def pod(spec: Spec, **entries: Accelerator) -> Manifest:
     config = factory.with_accelerators(**entries)
-    template: Manifest = training_job(voice(spec), config, REVISION, 1, 8)["spec"]["template"]
+    template: Manifest = training_job(voice(spec), config, REVISION, 1)["spec"]["template"]
     return template
 
 

@@ -89,7 +89,7 @@ def artifact(spec: Body) -> Artifact:
 def manifests(spec: Body) -> list[Manifest]:
     one = voice(spec)
     return [
-        training_job(one, CONFIG, REVISION, 1, one.spec.training.batch_size),
+        training_job(one, CONFIG, REVISION, 1),
         server_deployment(one, CONFIG, artifact(spec), REVISION, 0),
         server_service(one),
     ]
@@ -133,6 +133,6 @@ def test_claims_are_read_from_uris(uri: str, claim: str | None) -> None:
 def test_labels_of_the_user_never_replace_ours() -> None:
     labels = {"alibabacloud.com/compute-class": "general-purpose", "revision": "mine"}
     one = voice(voice_spec(podTemplate={"labels": labels}, accelerator={"model": "P16EN"}))
-    pod = training_job(one, CONFIG, REVISION, 1, 8)["spec"]["template"]["metadata"]["labels"]
+    pod = training_job(one, CONFIG, REVISION, 1)["spec"]["template"]["metadata"]["labels"]
     assert pod["voice.rvc.dev/revision"] == REVISION
     assert pod["alibabacloud.com/compute-class"] == "general-purpose"

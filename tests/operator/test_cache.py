@@ -31,7 +31,11 @@ def conversion(name: str, version: int, pod: str | None = None, voice: str = "al
 
 def server(version: int, ready: bool = True) -> Body:
     labels = {"voice.rvc.dev/voice": "alice", "voice.rvc.dev/component": "server"}
-    status = {"podIP": "10.0.0.1", "conditions": [{"type": "Ready", "status": str(ready)}]}
+    status = {
+        "phase": "Running",
+        "podIP": "10.0.0.1",
+        "conditions": [{"type": "Ready", "status": str(ready)}],
+    }
     return thing("server", version, uid="pod", metadata={"labels": labels}, status=status)
 
 
@@ -113,13 +117,17 @@ def test_room_is_offered_to_the_oldest_only() -> None:
     assert names(cache, cache.store(Kind.CONVERSION, finished)) == ["alice", "c01", "c02"]
 
 
-@pytest.mark.parametrize("field", ["training", "serving"])
-def test_a_voice_s_progress_concerns_nobody(field: str) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [{"training": {"epoch": 2}}, {"serving": {"replicas": 1}}, {"conditions": [{"message": "more"}]}],
+)
+def test_a_voice_s_progress_concerns_nobody(change: Body) -> None:
     cache = Cache()
     cache.store(Kind.CONVERSION, conversion("waits", 1))
-    cache.store(Kind.VOICE, thing("alice", 2, status={"conditions": []}))
-    assert (
-        names(cache, cache.store(Kind.VOICE, thing("alice", 3, status={"conditions": [], field: {}}))) == []
-    )
-    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
-    assert names(cache, cache.store(Kind.VOICE, thing("alice", 4, status=ready))) == ["waits"]
+    said = {"type": "Ready", "status": "Unknown", "reason": "Training", "message": "some"}
+    cache.store(Kind.VOICE, thing("alice", 2, status={"conditions": [said]}))
+    conditions = [said | one for one in change.get("conditions", [{}])]
+    told = thing("alice", 3, status=change | {"conditions": conditions})
+    assert names(cache, cache.store(Kind.VOICE, told)) == []
+    ready = thing("alice", 4, status={"conditions": [said | {"status": "True"}]})
+    assert names(cache, cache.store(Kind.VOICE, ready)) == ["waits"]

@@ -155,9 +155,10 @@ def test_a_lost_server_is_replaced_without_counting() -> None:
     assert (moved.status.attempt, moved.status.failed_attempts) == (1, 0)
 
 
+@pytest.mark.parametrize("ready", [False, True])
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed", "Unknown"])
-def test_a_server_that_was_evicted_is_replaced_though_its_pod_stays(phase: str) -> None:
-    ended = server("a", REVISION, ready=False, phase=phase)
+def test_a_server_that_was_evicted_is_replaced_though_its_pod_stays(phase: str, ready: bool) -> None:
+    ended = server("a", REVISION, ready=ready, phase=phase)
     waiting = plan(GIVEN, servers=(ended,))
     assert (given_to(waiting), state(waiting)) == ([None], ("Unknown", "WaitingForInference"))
     moved = plan(GIVEN, servers=(ended, server("b", REVISION)))

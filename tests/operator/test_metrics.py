@@ -91,7 +91,7 @@ def test_requests_and_looks_are_counted_by_how_they_went() -> None:
 
 
 def test_gauges_are_those_of_what_is_there() -> None:
-    held = {"gpuSeconds": 120, "gpus": 2, "gpusHeldSince": moment(NOW)}
+    held = {"gpuSeconds": 120, "gpus": 2, "activeSince": moment(NOW)}
     voices = [voice("Available", "True", **held), {"metadata": {"name": "new", "namespace": "test"}}]
     voices[0]["status"]["serving"] = {"replicas": 2, "readyReplicas": 1}
     meters = Meters()

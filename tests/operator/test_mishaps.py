@@ -58,12 +58,12 @@ async def test_invalid_recordings_end_it_until_the_spec_changes(world: World) ->
     await world.until_ready(Kind.VOICE, "alice", "True", "Available")
 
 
-async def test_out_of_memory_is_tried_once_more_with_half_the_batch(world: World) -> None:
+async def test_out_of_memory_is_tried_once_more_in_parts(world: World) -> None:
     world.kubelet.script += [Exit(137, reason="OOMKilled"), Exit(137, reason="OOMKilled")]
     await world.create(Kind.VOICE, "alice", voice_spec())
     voice = await world.until_ready(Kind.VOICE, "alice", "False", "OutOfMemory")
     training = voice["status"]["training"]
-    assert (training["attempt"], training["reducedBatchSize"]) == (2, 4)
+    assert (training["attempt"], training["batchParts"]) == (2, 4)
 
 
 async def test_failures_beyond_the_limit_end_it(world: World) -> None:
@@ -105,6 +105,21 @@ async def test_an_invalid_spec_is_answered_with_what_is_allowed(world: World) ->
     assert await world.all(Kind.JOB) == []
     await world.edit(Kind.VOICE, "alice", {"accelerator": {"model": "CPU"}})
     await world.until_ready(Kind.VOICE, "alice", "True", "Available")
+
+
+async def test_a_published_voice_converts_and_rests_while_its_spec_is_wrong(world: World) -> None:
+    await world.create(Kind.VOICE, "alice", voice_spec(serving={"idleTimeoutSeconds": 1}))
+    await world.until_ready(Kind.VOICE, "alice", "True", "Available")
+    await world.edit(Kind.VOICE, "alice", {"accelerator": {"model": "Abacus"}})
+    voice = await world.until_ready(Kind.VOICE, "alice", "True", "Available")
+    assert condition(voice, "Stalled")["reason"] == "InvalidSpec"
+    await world.create(Kind.CONVERSION, "hello", conversion_spec())
+    await world.until_ready(Kind.CONVERSION, "hello", "True", "Converted")
+
+    async def nothing_runs() -> bool:
+        return not world.kubelet.servers()
+
+    await world.until("the servers have gone", nothing_runs)
 
 
 async def test_what_the_api_server_refuses_is_said(world: World) -> None:

@@ -26,7 +26,9 @@ async def test_the_rights_of_an_installation_for_one_namespace_are_enough(
     token = await _token(world)
     world.operator.kubeconfig = _with_token(world.operator.kubeconfig, tmp_path / "kubeconfig", token)
     world.operator.start(POD_NAMESPACE=world.namespace)
-    await world.create(Kind.VOICE, "alice", voice_spec(serving={"idleTimeoutSeconds": 1}))
+    await world.create(
+        Kind.VOICE, "alice", voice_spec(serving={"idleTimeoutSeconds": 1}, deletionPolicy="Delete")
+    )
     await world.create(Kind.CONVERSION, "hello", conversion_spec(ttlSecondsAfterFinished=2))
     await world.until_ready(Kind.CONVERSION, "hello", "True", "Converted")
 
@@ -35,7 +37,14 @@ async def test_the_rights_of_an_installation_for_one_namespace_are_enough(
         return await world.all(Kind.CONVERSION) == [] and deployments[0]["spec"]["replicas"] == 0
 
     await world.until("servers and Conversion have gone", at_rest)
+    await world.delete(Kind.VOICE, "alice")
+
+    async def gone() -> bool:
+        return await world.names(Kind.VOICE) == []
+
+    await world.until("the voice has gone, with its files", gone)
     assert "Converted" in world.events()
+    assert "CleanUpFailed" not in world.events()
     assert "403: " not in world.operator.log()
     assert "Forbidden" not in world.operator.log()
 

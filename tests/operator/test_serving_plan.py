@@ -175,7 +175,6 @@ def test_the_old_revision_stays_usable_while_the_wanted_one_fails() -> None:
     ("changes", "advice"),
     [
         ({"accelerator": {"model": "Abacus"}}, "CPU, GU8TEF, GU8TF, L20, P16EN"),
-        ({"deletionPolicy": "Delete"}, "use Retain"),
         ({"serving": {"service": {"type": "LoadBalancer"}}}, "set tokenSecretRef"),
         ({"storage": {"uri": "pvc://voices/models"}}, "spec.storage"),
         ({"serving": {"minReplicas": 3}}, "spec.serving.minReplicas"),
@@ -195,3 +194,33 @@ def test_direct_callers_of_a_voice_at_rest_are_told_what_to_set() -> None:
     assert state(resting, "Serving") == ("False", "ScaledToZero")
     assert "serving.minReplicas" in message(resting, "Serving")
     assert "serving.minReplicas" not in message(plan(published()), "Serving")
+
+
+ABACUS = {"accelerator": {"model": "Abacus"}}
+
+
+@pytest.mark.parametrize("mistake", [ABACUS, {"dataset": {"uri": "x"}}])
+def test_a_published_voice_scales_while_its_spec_is_wrong(mistake: Body) -> None:
+    body = published(serving={"maxReplicas": 3, "idleTimeoutSeconds": 60}, **mistake)
+    busy = plan(body, deployment=deployment(REVISION, 0), demands=(1,) * 9)
+    assert (busy.scale, busy.apply, busy.create) == (3, (), ())
+    assert (state(busy), state(busy, "Stalled")) == (("True", "Available"), ("True", "InvalidSpec"))
+    idle = plan(after(body, busy), deployment=deployment(REVISION, 3))
+    assert (idle.scale, idle.requeue_seconds) == (None, 60)
+    late = ObservedVoice(after(body, idle), deployment=deployment(REVISION, 3))
+    assert plan_voice(late, CONFIG, NOW + seconds(60)).scale == 0
+
+
+def test_a_wrong_spec_that_is_suspended_runs_no_server() -> None:
+    body = published(suspend=True, serving={"minReplicas": 1}, **ABACUS)
+    stopped = plan(body, deployment=deployment(REVISION, 1), demands=(1,))
+    assert (stopped.scale, state(stopped)) == (0, ("False", "InvalidSpec"))
+
+
+def test_servers_whose_limits_cannot_be_read_finish_and_go() -> None:
+    body = published(serving={"minReplicas": 3, "maxReplicas": 2})
+    busy = plan(body, deployment=deployment(REVISION, 2), demands=(1,) * 99)
+    assert (busy.scale, busy.status.serving.replicas) == (None, 2)
+    idle = plan(after(body, busy), deployment=deployment(REVISION, 2))
+    late = ObservedVoice(after(body, idle), deployment=deployment(REVISION, 2))
+    assert plan_voice(late, CONFIG, NOW + seconds(600)).scale == 0

@@ -213,21 +213,21 @@ def test_a_job_on_its_way_out_is_waited_for() -> None:
     assert leaving.create == ()
 
 
-def test_out_of_memory_halves_the_batch_once() -> None:
+def test_out_of_memory_is_tried_once_more_in_parts() -> None:
     first = failed(137, reason="OOMKilled")
     assert state(first) == ("Unknown", "TrainingRetrying")
     second = plan(after(STARTED, first), now=NOW + seconds(20), jobs=(job(FIRST, ended="Failed"),))
-    assert request_of(second).training.batch_size == 4
+    assert (request_of(second).training.batch_size, request_of(second).training.batch_parts) == (8, 4)
     pod = trainer(SECOND, "Failed", exit_code=137, reason="OOMKilled")
     third = plan(after(STARTED, second), jobs=(job(SECOND, ended="Failed"),), trainers=(pod,))
     assert state(third) == ("False", "OutOfMemory")
 
 
-def test_a_full_card_halves_the_batch_too() -> None:
+def test_a_full_card_is_tried_once_more_in_parts() -> None:
     full = TrainingResult(reason=ACCELERATOR_OUT_OF_MEMORY, message="use a smaller batchSize")
     first = failed(ExitCode.ACCELERATOR_ERROR, message=encode(full))
     second = plan(after(STARTED, first), now=NOW + seconds(20), jobs=(job(FIRST, ended="Failed"),))
-    assert request_of(second).training.batch_size == 4
+    assert (request_of(second).training.batch_size, request_of(second).training.batch_parts) == (8, 4)
 
 
 def test_no_attempt_follows_the_last_one_allowed() -> None:

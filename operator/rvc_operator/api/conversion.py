@@ -130,8 +130,9 @@ class Parameters(SpecStruct, frozen=True):
     """How much the pronunciation is drawn to that of the voice's own recordings; 0 keeps the source's."""
     protect_percent: Annotated[int, Meta(ge=0, le=50)] = 33
     """Protection of breaths and voiceless consonants from that drawing: 0 is the strongest, 50 is none."""
-    rms_mix_rate_percent: Annotated[int, Meta(ge=0, le=100)] = 25
-    """Whose loudness is followed: 0 the source's, 100 the voice's own."""
+    rms_mix_rate_percent: Annotated[int, Meta(ge=0, le=100)] | None = None
+    """Whose loudness is followed: 0 the source's, 100 the voice's own. Without it 25 for RVC2, as in the
+    community's programs, and 100 for Light, which speaks as loud or as softly as the source anyway."""
     filter_radius: Annotated[int, Meta(ge=0, le=7)] = 3
     """Width of the median filter over the melody, in steps of 10 ms; from 3 on it smooths, below it is
     off."""

@@ -24,6 +24,11 @@ TEMPLATE_ANNOTATION = f"{API_GROUP}/template"
 """Digest of the manifest that a child was last applied from; the live object is never compared, since the API
 server and webhooks rewrite it."""
 
+FINALIZER = f"{API_GROUP}/clean-up"
+"""On voices with `deletionPolicy: Delete`: they stay until their files are removed, or cannot be."""
+SKIP_CLEAN_UP_ANNOTATION = f"{API_GROUP}/skip-clean-up"
+"""`"true"` lets such a voice go at once, and its files stay."""
+
 TRAINER_CONTAINER = "trainer"
 SERVER_CONTAINER = "server"
 
@@ -33,6 +38,7 @@ class Component(StrEnum):
 
     TRAINER = "trainer"
     SERVER = "server"
+    CLEAN_UP = "clean-up"
 
 
 def labels(voice: str, component: Component) -> dict[str, str]:
@@ -54,6 +60,16 @@ def server_name(voice: str) -> str:
     return f"{voice}-server"
 
 
+def clean_up_job_name(voice: str, uid: str) -> str:
+    """Job that removes the files of a deleted voice; another voice of that name has another one."""
+    return f"{voice}-clean-up-{uid[:8]}"
+
+
+def voice_uri(storage_uri: str, namespace: str, voice: str) -> str:
+    """Folder of all that a voice has in its store; ends in `/` as `storage_uri` does."""
+    return f"{storage_uri}{namespace}/{voice}/"
+
+
 def artifact_uri(storage_uri: str, namespace: str, voice: str, revision: str) -> str:
-    """Folder of a published revision; ends in `/` as `storage_uri` does."""
-    return f"{storage_uri}{namespace}/{voice}/{revision}/"
+    """Folder of a published revision."""
+    return f"{voice_uri(storage_uri, namespace, voice)}{revision}/"

@@ -205,10 +205,12 @@ class Pod(_View, frozen=True):
 
     @property
     def ready(self) -> bool:
-        """Whether it answers requests and will go on doing so."""
-        return (
-            holds(self.status.conditions, "Ready") and bool(self.status.pod_ip) and not self.metadata.deleting
-        )
+        """Whether it answers requests and will go on doing so.
+
+        Who evicts a pod need not take back that it was ready, so that word alone is not enough.
+        """
+        runs = self.status.phase == "Running" and bool(self.status.pod_ip)
+        return runs and holds(self.status.conditions, "Ready") and not self.metadata.deleting
 
     def container(self, name: str) -> ContainerStatus | None:
         """State of the container of that name, if the kubelet has reported it."""

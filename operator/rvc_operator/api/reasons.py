@@ -43,7 +43,7 @@ class Reason(StrEnum):
 
     When `spec.suspend` is false."""
     DEADLINE_EXCEEDED = "DeadlineExceeded"
-    """The work took longer than `activeDeadlineSeconds`.
+    """The work took longer than `activeDeadlineSeconds`; that of a voice is the time that its trainers ran.
 
     Find out what took so long (`status.training`, the pod's log). Raise the deadline of a VoiceModel to
     try again from the last checkpoint; create another Conversion.
@@ -139,7 +139,7 @@ class Reason(StrEnum):
 
     With a changed spec."""
     OUT_OF_MEMORY = "OutOfMemory"
-    """Memory ran out, also with half the batch size.
+    """Memory ran out, also with each batch computed in parts.
 
     Give the pod more memory, set a smaller `batchSize` or `gradientCheckpointing: true`.
 
@@ -202,7 +202,19 @@ class Reason(StrEnum):
 
     Nothing. If the message says that the wanted revision is not ready, `Trained` says why.
 
-    When the voice is suspended, or its spec is no longer valid."""
+    When the voice is suspended."""
+    CLEANING_UP = "CleaningUp"
+    """The voice is deleted, and its files are being removed, as `deletionPolicy: Delete` asks for.
+
+    Nothing. To let it go at once and keep the files, annotate it with `voice.rvc.dev/skip-clean-up: "true"`.
+
+    When the files are removed, or after ten minutes; then the object goes."""
+    CLEAN_UP_FAILED = "CleanUpFailed"
+    """Of an event: a deleted voice has gone, and its files, or some of them, have not.
+
+    The message names their folder and why they stay. Mend the cause and remove them by hand.
+
+    With the event."""
     WAITING_FOR_VOICE = "WaitingForVoice"
     """The Conversion waits until its voice is there and trained.
 
@@ -305,7 +317,8 @@ class Outcome(StrEnum):
 
     Nothing the first time.
 
-    Retried once with half the batch size."""
+    Retried once, from the last checkpoint, with each batch computed in four parts; what is learnt is the
+    same."""
     HUNG = "Hung"
     """The trainer ran on without progress for longer than the operator's `RVC_HUNG_SECONDS`; its Job was
     removed, so that it holds no GPU.

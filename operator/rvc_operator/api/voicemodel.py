@@ -103,7 +103,8 @@ class Training(SpecStruct, frozen=True):
     backoff_limit: Annotated[int, Meta(ge=0, le=20)] = 3
     """How many failed attempts are followed by another one. Disruptions, e.g. of a node, do not count."""
     active_deadline_seconds: Annotated[int, Meta(ge=60, le=2592000)] = 86400
-    """Longest time that training may take in all, over its attempts."""
+    """Longest time that training may be at work in all, over its attempts; waiting for a queue, a node or the
+    next attempt does not count."""
     pending_deadline_seconds: Annotated[int, Meta(ge=60, le=604800)] = 3600
     """Longest time that a pod may wait for a place, a GPU, an image or a secret before the attempt is given
     up."""
@@ -220,7 +221,8 @@ class VoiceModelSpec(SpecStruct, frozen=True, kw_only=True):
     suspend: bool = False
     """True stops training (after a checkpoint) and serving until it is false again."""
     deletion_policy: DeletionPolicy = DeletionPolicy.RETAIN
-    """Retain keeps the voice's files when the VoiceModel is deleted, Delete removes them."""
+    """Retain keeps the voice's files when the VoiceModel is deleted, Delete removes them, every revision. A
+    voice whose files cannot be removed goes after ten minutes all the same."""
     consent: Consent = Consent()
     """The speaker's agreement to being cloned."""
 
@@ -297,14 +299,18 @@ class TrainingStatus(ApiStruct, frozen=True):
     """Time that GPUs were held by attempts that have ended, at any revision, times their number."""
     gpus: Count = 0
     """GPUs that the current attempt asks for; 0 on the CPU."""
-    gpus_held_since: Time | None = None
-    """Since when the current attempt has held its GPUs; absent while it holds none."""
+    active_since: Time | None = None
+    """Since when the pod of the current attempt has been at work, and has held its GPUs; absent while it is
+    not."""
+    active_seconds: Size = 0
+    """Time at work of the attempts that have ended, since training began at this revision or went on after
+    suspension: what activeDeadlineSeconds is held against."""
     last_failure: Failure | None = None
     """Why the last attempt failed."""
     next_retry_time: Time | None = None
     """When the next attempt starts."""
-    reduced_batch_size: Annotated[int, Meta(ge=1)] | None = None
-    """Batch size in use after memory ran out with the wanted one."""
+    batch_parts: Annotated[int, Meta(ge=1)] | None = None
+    """Parts in which each batch is computed, one after the other, since memory ran out."""
 
 
 class Artifact(ApiStruct, frozen=True):

@@ -18,9 +18,9 @@ GRACE_SECONDS = 120
 
 
 def training_request(
-    voice: VoiceModel, revision: str, attempt: int, batch_size: int, device: contract.Device
+    voice: VoiceModel, revision: str, attempt: int, batch_parts: int, device: contract.Device
 ) -> contract.TrainingRequest:
-    """What the trainer is told; `batch_size` may be smaller than the spec's after memory ran out."""
+    """What the trainer is told; a batch is computed in several parts after memory ran out."""
     spec, name = voice.spec, contract.ObjectKey(voice.metadata.namespace, voice.metadata.name)
     return contract.TrainingRequest(
         voice=name,
@@ -29,7 +29,7 @@ def training_request(
         import_=_import_source(spec),
         artifact_uri=names.artifact_uri(spec.storage.uri, name.namespace, name.name, revision),
         attempt=attempt,
-        training=_training_settings(spec, batch_size),
+        training=_training_settings(spec, batch_parts),
         device=device,
         accelerators=1 if device is contract.Device.CPU else spec.accelerator.count,
         store=store_settings(voice),
@@ -37,7 +37,7 @@ def training_request(
     )
 
 
-def _training_settings(spec: VoiceModelSpec, batch_size: int) -> contract.TrainingSettings:
+def _training_settings(spec: VoiceModelSpec, batch_parts: int) -> contract.TrainingSettings:
     if spec.import_ is not None:
         return contract.TrainingSettings()
     training = spec.training
@@ -47,7 +47,8 @@ def _training_settings(spec: VoiceModelSpec, batch_size: int) -> contract.Traini
         content_encoder=training.content_encoder,
         pitch_method=training.pitch_method,
         epochs=training.epochs,
-        batch_size=batch_size,
+        batch_size=training.batch_size,
+        batch_parts=batch_parts,
         save_every_epochs=training.save_every_epochs,
         seed=training.seed,
         precision=training.precision,
@@ -71,10 +72,12 @@ def store_settings(voice: VoiceModel) -> contract.StoreSettings:
     return contract.StoreSettings(endpoint=storage.endpoint or "", region=storage.region or "")
 
 
-def training_job(voice: VoiceModel, config: Config, revision: str, attempt: int, batch_size: int) -> Manifest:
+def training_job(
+    voice: VoiceModel, config: Config, revision: str, attempt: int, batch_parts: int = 1
+) -> Manifest:
     """Manifest of an attempt at `revision`; raises InvalidSpec for an unknown accelerator."""
     accelerator = trainer_accelerator(voice.spec, config)
-    request = training_request(voice, revision, attempt, batch_size, accelerator.device)
+    request = training_request(voice, revision, attempt, batch_parts, accelerator.device)
     labels = names.labels(voice.metadata.name, names.Component.TRAINER) | {names.REVISION_LABEL: revision}
     queue = {names.QUEUE_LABEL: voice.spec.queue_name} if voice.spec.queue_name else {}
     return {

@@ -103,5 +103,5 @@ def _gpu_seconds(voices: Bodies) -> Metric:
 
 def _gpus_held(voices: Bodies) -> Metric:
     training = [body.get("status", {}).get("training", {}) for body in voices]
-    held = sum(one.get("gpus", 0) for one in training if "gpusHeldSince" in one)
+    held = sum(one.get("gpus", 0) for one in training if "activeSince" in one)
     return GaugeMetricFamily("training_gpus_held", "GPUs that training attempts hold now", value=held)

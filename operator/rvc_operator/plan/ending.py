@@ -19,6 +19,8 @@ FREE = frozenset({Outcome.DISRUPTED, Outcome.JOB_DELETED})
 FINAL = frozenset({Outcome.DATASET_INVALID, Outcome.CONFIGURATION_INVALID})
 """Failures that another attempt cannot mend."""
 TEXT_LIMIT, METRIC_LIMIT = 63, 32
+PARTS_AFTER_OUT_OF_MEMORY = 4
+"""Of a batch in the one attempt that follows: a GPU is not for finding out what just fits."""
 
 
 def published(step: Step, status: TrainingStatus, result: contract.TrainingResult) -> TrainingPlan:
@@ -47,9 +49,10 @@ def concluded(step: Step, status: TrainingStatus, end: Ended) -> TrainingPlan:
         return _retry(step, status, failures=1)
     status = replace(status, failures=status.failures + 1)
     if end.outcome is Outcome.OUT_OF_MEMORY:
-        if status.reduced_batch_size is not None or step.voice.spec.training.batch_size == 1:
+        parts = min(PARTS_AFTER_OUT_OF_MEMORY, step.voice.spec.training.batch_size)
+        if status.batch_parts is not None or parts == 1:
             return give_up(step, status, Reason.OUT_OF_MEMORY, end.message, end.exit_code)
-        status = replace(status, reduced_batch_size=step.voice.spec.training.batch_size // 2)
+        status = replace(status, batch_parts=parts)
         return _retry(step, status, failures=1)
     if end.outcome in FINAL or status.failures > step.voice.spec.training.backoff_limit:
         return give_up(step, status, end.outcome, end.message, end.exit_code)

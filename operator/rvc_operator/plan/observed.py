@@ -21,6 +21,9 @@ class ObservedVoice:
     deployment: Deployment | None = None
     service: Service | None = None
     servers: tuple[Pod, ...] = ()
+    clean_up: Job | None = None
+    """The Job that removes the files of this voice, once it is deleted."""
+    cleaners: tuple[Pod, ...] = ()
     server_problem: str = ""
     """Why a server that runs is not ready, in its own words."""
     demands: tuple[int, ...] = ()

@@ -16,7 +16,8 @@ IMAGE_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
 )
 REFUSED_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
-STARTING: Why = (Reason.PENDING, "the pod is starting")
+STARTING: Why = (Reason.PENDING, "the pod is about to start")
+"""From the creation of what makes the pod until it runs, in the same words: none of it is worth a write."""
 
 
 def pending_reason(pod: Pod) -> Why:

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from rvc_operator.api.common import ConditionStatus
 from rvc_operator.api.conditions import Verdict
 from rvc_operator.api.names import SERVER_CONTAINER, TEMPLATE_ANNOTATION
@@ -54,27 +56,13 @@ def plan_serving(
         message = "there is no published revision yet"
         verdict = Verdict(ConditionType.SERVING, ConditionStatus.FALSE, Reason.NOT_TRAINED, message)
         return ServingPlan(ServingStatus(active_conversions=len(observed.demands)), verdict)
-    active = len(observed.demands)
-    used = _last_used(voice.status.serving, active, now)
-    idle_from = used + timedelta(seconds=voice.spec.serving.idle_timeout_seconds) if used else now
-    current = observed.deployment.spec.replicas if observed.deployment is not None else 0
-    replicas = wanted_replicas(voice.spec.serving, observed.demands, current, idle_from <= now)
-    if voice.spec.suspend:
-        replicas = 0
-    ready = sum(pod.ready for pod in observed.servers)
-    status = ServingStatus(
-        replicas=replicas,
-        ready_replicas=ready,
-        active_conversions=active,
-        last_used_time=used,
-        url=service_url(voice),
-    )
+    scaled, seconds = _scaled(voice.spec.serving, voice.spec.suspend, voice.status.serving, observed, now)
+    status, replicas, ready = replace(scaled, url=service_url(voice)), scaled.replicas, scaled.ready_replicas
     deployment = server_deployment(voice, config, artifact, revision, replicas)
     service = server_service(voice)
     outdated = _outdated(observed.deployment, deployment) and not _in_use(observed, revision)
-    wrong_size = observed.deployment is not None and current != replicas
-    waits_for_idleness = active == 0 and replicas > voice.spec.serving.min_replicas
-    waits = [seconds_until(idle_from, now)] if waits_for_idleness else []
+    wrong_size = observed.deployment is not None and observed.deployment.spec.replicas != replicas
+    waits = [seconds] if seconds is not None else []
     waits += [config.poll_seconds] if replicas > 0 and ready == 0 else []
     return ServingPlan(
         status,
@@ -86,6 +74,37 @@ def plan_serving(
         scale=replicas if wrong_size and not outdated else None,
         requeue_seconds=min(waits, default=None),
     )
+
+
+def plan_scaling(
+    serving: Serving, suspend: bool, before: ServingStatus, observed: ObservedVoice, now: datetime
+) -> tuple[ServingStatus, int | None, float | None]:
+    """Go on with the servers that are there, of a spec that may not say what they should be: the status, the
+    replicas if they change, and when to look again."""
+    if observed.deployment is None:
+        return before, None, None
+    status, seconds = _scaled(serving, suspend, before, observed, now)
+    changed = observed.deployment.spec.replicas != status.replicas
+    return replace(status, url=before.url), status.replicas if changed else None, seconds
+
+
+def _scaled(
+    serving: Serving, suspend: bool, before: ServingStatus, observed: ObservedVoice, now: datetime
+) -> tuple[ServingStatus, float | None]:
+    """How many servers there are to be, and when servers that are idle will go."""
+    active = len(observed.demands)
+    used = _last_used(before, active, now)
+    idle_from = used + timedelta(seconds=serving.idle_timeout_seconds) if used else now
+    current = observed.deployment.spec.replicas if observed.deployment is not None else 0
+    replicas = 0 if suspend else wanted_replicas(serving, observed.demands, current, idle_from <= now)
+    status = ServingStatus(
+        replicas=replicas,
+        ready_replicas=sum(pod.ready for pod in observed.servers),
+        active_conversions=active,
+        last_used_time=used,
+    )
+    waits_for_idleness = active == 0 and replicas > serving.min_replicas
+    return status, seconds_until(idle_from, now) if waits_for_idleness else None
 
 
 def wanted_replicas(serving: Serving, demands: Sequence[int], current: int, idle: bool) -> int:

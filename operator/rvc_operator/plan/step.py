@@ -77,9 +77,11 @@ def superfluous(step: Step, status: TrainingStatus) -> tuple[str, ...]:
 
 
 def leaving_pods(step: Step, job: Job | None) -> bool:
-    """Whether a pod that is not of `job` may still be writing checkpoints."""
+    """Whether a pod that is not of `job` may still be writing checkpoints, or removing what a deleted voice
+    of this name left."""
     mine = pods_of(job, step.observed.trainers)
-    return any(pod.live and pod not in mine and not _lost(pod, step.now) for pod in step.observed.trainers)
+    others = (*step.observed.trainers, *step.observed.cleaners)
+    return any(pod.live and pod not in mine and not lost(pod, step.now) for pod in others)
 
 
 def newest_pod(job: Job | None, pods: Iterable[Pod]) -> Pod | None:
@@ -97,6 +99,7 @@ def trained(status: ConditionStatus, reason: Reason, message: str) -> Verdict:
     return Verdict(ConditionType.TRAINED, status, reason, message)
 
 
-def _lost(pod: Pod, now: datetime) -> bool:
+def lost(pod: Pod, now: datetime) -> bool:
+    """Whether the pod was deleted so long ago that it must be gone with its node."""
     deleted = pod.metadata.deletion_timestamp
     return deleted is not None and now - deleted > timedelta(seconds=STUCK_POD_SECONDS)

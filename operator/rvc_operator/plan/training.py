@@ -21,12 +21,12 @@ from rvc_operator.config import Config
 
 from .attempt import Ended, Published, attempt_end
 from .ending import concluded, give_up, given_up, published, retrying
-from .gpu_time import ended, gpus, holding, released
 from .hung import hung, with_news
 from .observed import ObservedVoice
-from .pending import Why, pending_reason
+from .pending import STARTING, Why, pending_reason
 from .retry import seconds_until
 from .step import Step, TrainingPlan, leaving_pods, newest_pod, superfluous, trained
+from .working_time import active_seconds, at_rest, at_work, ended, gpus
 
 POD_CREATION_SECONDS = 30
 """How long the Job controller may take to make a pod before something must be wrong."""
@@ -40,7 +40,7 @@ def plan_training(
     if voice.status.artifact is not None and voice.status.revision.serving == revision:
         verdict = trained(ConditionStatus.TRUE, Reason.PUBLISHED, f"revision {revision} is published")
         # Another revision may have been at work when the spec came back to this one.
-        status = released(step.status, step.now)
+        status = at_rest(step.status, step.now)
         return TrainingPlan(status, verdict, delete=superfluous(step, status))
     status = status_to_go_on_from(step)
     if voice.spec.suspend:
@@ -56,10 +56,10 @@ def status_to_go_on_from(step: Step) -> TrainingStatus:
     """The status as it is, or a fresh one for another revision or for a spec changed after giving up."""
     status = step.status
     if status.revision != step.revision:
-        return TrainingStatus(revision=step.revision, gpu_seconds=released(status, step.now).gpu_seconds)
+        return TrainingStatus(revision=step.revision, gpu_seconds=at_rest(status, step.now).gpu_seconds)
     changed = step.voice.metadata.generation > step.voice.status.observed_generation
     if changed and status.completion_time is not None:
-        fresh = replace(status, failures=0, completion_time=None, start_time=None, reduced_batch_size=None)
+        fresh = replace(status, failures=0, completion_time=None, active_seconds=0, batch_parts=None)
         return replace(fresh, next_retry_time=step.now)
     return status
 
@@ -68,8 +68,8 @@ def _suspended(step: Step, status: TrainingStatus) -> TrainingPlan:
     live = status.attempt > 0 and status.completion_time is None
     if live and status.next_retry_time is None:
         status = replace(status, next_retry_time=step.now)
-    # The deadline is about time at work: it starts anew when work goes on.
-    status = replace(released(status, step.now), start_time=None)
+    # Whoever lets training go on gives it all of its time again.
+    status = replace(at_rest(status, step.now), active_seconds=0)
     verdict = trained(ConditionStatus.FALSE, Reason.SUSPENDED, "spec.suspend is true")
     return TrainingPlan(status, verdict, delete=superfluous(step, status))
 
@@ -88,8 +88,7 @@ def _between_attempts(step: Step, status: TrainingStatus) -> TrainingPlan:
         return TrainingPlan(
             status, waiting, delete=superfluous(step, status), requeue_seconds=step.config.poll_seconds
         )
-    batch_size = status.reduced_batch_size or step.voice.spec.training.batch_size
-    manifest = training_job(step.voice, step.config, step.revision, attempt, batch_size)
+    manifest = training_job(step.voice, step.config, step.revision, attempt, status.batch_parts or 1)
     started = replace(
         status,
         attempt=attempt,
@@ -102,7 +101,7 @@ def _between_attempts(step: Step, status: TrainingStatus) -> TrainingPlan:
         gpus=gpus(step),
         total_epochs=step.voice.spec.training.epochs if step.voice.spec.import_ is None else 0,
     )
-    verdict = trained(ConditionStatus.UNKNOWN, Reason.PENDING, f"attempt {attempt}: Job {name} is created")
+    verdict = trained(ConditionStatus.UNKNOWN, STARTING[0], f"attempt {attempt}: {STARTING[1]}")
     # Also created when one of that name is there: the runtime then makes sure that it is ours.
     return TrainingPlan(
         started,
@@ -128,17 +127,17 @@ def _during_attempt(step: Step, status: TrainingStatus) -> TrainingPlan:
         )
         return TrainingPlan(status, waiting, requeue_seconds=step.config.poll_seconds)
     why = _why_waiting(step, job, pod)
+    running = why[0] is Reason.TRAINING
+    if running and pod is not None and not pod.metadata.deleting:
+        status = at_work(status, pod, step.now)
+    elif why[0] is Reason.QUEUED:
+        status = at_rest(status, step.now)
     overdue = _overdue(step, status, job, why)
     if overdue is not None:
         return give_up(step, ended(step, status, job, pod), *overdue)
     verdict = trained(ConditionStatus.UNKNOWN, why[0], f"attempt {status.attempt}: {why[1]}")
     status = with_news(step, status)
-    running = why[0] is Reason.TRAINING
     stuck = hung(step, status, pod) if running and pod is not None else None
-    if running and pod is not None and not pod.metadata.deleting:
-        status = holding(status, pod)
-    elif why[0] is Reason.QUEUED:
-        status = released(status, step.now)
     if stuck is not None:
         return concluded(step, ended(step, status, job, pod), stuck)
     return TrainingPlan(
@@ -155,7 +154,7 @@ def _why_waiting(step: Step, job: Job | None, pod: Pod | None) -> Why:
     if pod is None:
         if job is not None and _pending(step, job) >= timedelta(seconds=POD_CREATION_SECONDS):
             return Reason.POD_NOT_CREATED, f"no pod yet; see kubectl describe job {job.metadata.name}"
-        return Reason.PENDING, "the pod is about to be created"
+        return STARTING
     if pod.status.phase == "Pending":
         return pending_reason(pod)
     return Reason.TRAINING, f"pod {pod.metadata.name} is at work"
@@ -164,9 +163,9 @@ def _why_waiting(step: Step, job: Job | None, pod: Pod | None) -> Why:
 def _overdue(step: Step, status: TrainingStatus, job: Job | None, why: Why) -> tuple[str, str] | None:
     """Reason and message of the deadline that has passed, if one has."""
     training = step.voice.spec.training
-    begun = status.start_time or step.now
-    if step.now - begun >= timedelta(seconds=training.active_deadline_seconds):
-        return Reason.DEADLINE_EXCEEDED, f"training took longer than {training.active_deadline_seconds} s"
+    if active_seconds(status, step.now) >= training.active_deadline_seconds:
+        message = f"training was at work for more than {training.active_deadline_seconds} s"
+        return Reason.DEADLINE_EXCEEDED, message
     if job is None or why[0] in (Reason.TRAINING, Reason.QUEUED):
         return None
     if _pending(step, job) >= timedelta(seconds=training.pending_deadline_seconds):

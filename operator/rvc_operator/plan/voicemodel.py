@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace as replace_plan
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -9,10 +10,10 @@ from msgspec.structs import replace
 from rvc_operator.api.common import ConditionStatus, Metadata
 from rvc_operator.api.conditions import Verdict, merge, ready
 from rvc_operator.api.reasons import ConditionType, Reason
-from rvc_operator.api.rules import InvalidSpec
+from rvc_operator.api.rules import InvalidSpec, decode
 from rvc_operator.api.voicemodel import (
-    DeletionPolicy,
     RevisionStatus,
+    Serving,
     VoiceModel,
     VoiceModelStatus,
 )
@@ -23,7 +24,7 @@ from .actions import VoicePlan
 from .events import transitions
 from .observed import ObservedVoice
 from .revision import training_revision
-from .serving import ServingPlan, plan_serving
+from .serving import ServingPlan, plan_scaling, plan_serving
 from .step import Step, TrainingPlan
 from .training import plan_training, status_to_go_on_from
 
@@ -32,9 +33,9 @@ def plan_voice(observed: ObservedVoice, config: Config, now: datetime) -> VoiceP
     """Decide what to do for a VoiceModel; `now` is in whole seconds, as times in the API are."""
     try:
         voice = VoiceModel.from_object(dict(observed.body))
-        _check_what_this_release_can(voice, config)
+        accelerator_of(voice.spec, config)
     except InvalidSpec as error:
-        return _stopped(observed, Reason.INVALID_SPEC, str(error), now)
+        return _invalid(observed, str(error), now)
     revision = training_revision(voice.spec)
     training = plan_training(voice, revision, observed, config, now)
     artifact = training.artifact or voice.status.artifact
@@ -61,15 +62,6 @@ def plan_voice(observed: ObservedVoice, config: Config, now: datetime) -> VoiceP
     )
 
 
-def _check_what_this_release_can(voice: VoiceModel, config: Config) -> None:
-    """Refuse what the API allows and this release does not have yet, rather than to do something else
-    silently."""
-    spec = voice.spec
-    if spec.deletion_policy is DeletionPolicy.DELETE:
-        raise InvalidSpec("Delete comes with a later release; use Retain", "spec.deletionPolicy")
-    accelerator_of(spec, config)
-
-
 def plan_rejected_voice(
     observed: ObservedVoice, config: Config, reached: VoiceModelStatus | None, message: str, now: datetime
 ) -> VoicePlan:
@@ -83,6 +75,33 @@ def plan_rejected_voice(
         step = Step(voice, training_revision(voice.spec), observed, config, now)
         reached = replace(voice.status, training=status_to_go_on_from(step))
     return _stopped(observed, Reason.REJECTED, message, now, reached)
+
+
+def _invalid(observed: ObservedVoice, message: str, now: datetime) -> VoicePlan:
+    """Say what is wrong and start nothing new; a published voice is served as before, on demand."""
+    plan = _stopped(observed, Reason.INVALID_SPEC, message, now)
+    status, spec = plan.status, observed.body.get("spec", {})
+    published = status.revision.serving
+    if status.artifact is None or published is None:
+        return plan
+    try:
+        serving = decode(Serving, spec.get("serving", {}), "spec.serving")
+    except InvalidSpec:
+        # What is there may finish its work.
+        there = observed.deployment.spec.replicas if observed.deployment is not None else 0
+        serving = Serving(max_replicas=max(there, 1))
+    suspend = spec.get("suspend") is True
+    scaled, scale, seconds = plan_scaling(serving, suspend, status.serving, observed, now)
+    status = replace(status, serving=scaled)
+    if not suspend:
+        available = f"revision {published} is served on demand, the spec is not valid: {message}"
+        stalled = ready(ConditionStatus.FALSE, Reason.INVALID_SPEC, message)[1:]
+        verdicts = (Verdict(ConditionType.READY, ConditionStatus.TRUE, Reason.AVAILABLE, available), *stalled)
+        written = VoiceModelStatus.from_object(dict(observed.body)).conditions
+        conditions = merge(written, verdicts, status.observed_generation, now)
+        status = replace(status, conditions=conditions)
+        plan = replace_plan(plan, events=transitions(written, conditions))
+    return replace_plan(plan, status=status, scale=scale, requeue_seconds=seconds)
 
 
 def _stopped(

@@ -28,6 +28,9 @@ def available_voice(case: Case) -> tuple[VoiceModel | None, Verdicts]:
         reason = Reason.VOICE_NOT_FOUND if missing else Reason.WAITING_FOR_VOICE
         message = f"there is no VoiceModel {name} in this namespace"
         return None, ready(ConditionStatus.UNKNOWN, reason, message)
+    if body["metadata"].get("deletionTimestamp"):
+        message = f"VoiceModel {name} is being deleted"
+        return None, ready(ConditionStatus.UNKNOWN, Reason.WAITING_FOR_VOICE, message)
     try:
         voice = VoiceModel.from_object(dict(body))
     except InvalidSpec as error:
@@ -36,8 +39,9 @@ def available_voice(case: Case) -> tuple[VoiceModel | None, Verdicts]:
     state = find(voice.status.conditions, ConditionType.READY)
     if state is not None and state.status is ConditionStatus.TRUE:
         return voice, ()
-    said = f"{state.reason}: {state.message}" if state is not None else "not looked at yet"
-    message = f"VoiceModel {name} cannot be used yet ({said})"
+    # In a word: a voice may have thousands of Conversions, and each new sentence would be written into all.
+    said = state.reason if state is not None else "not looked at yet"
+    message = f"VoiceModel {name} cannot be used yet: {said}; its conditions say more"
     return None, ready(ConditionStatus.UNKNOWN, Reason.WAITING_FOR_VOICE, message)
 
 
@@ -47,9 +51,8 @@ def waiting_for_server(voice: VoiceModel, servers: tuple[Pod, ...]) -> Verdicts:
         message = "every ready server has as much to do as conversionsPerReplica allows, or another revision"
     else:
         state = find(voice.status.conditions, ConditionType.SERVING)
-        message = (
-            f"no server is ready yet ({state.reason}: {state.message})" if state else "no server is ready yet"
-        )
+        said = f": {state.reason}; the condition Serving of the VoiceModel says more" if state else ""
+        message = f"no server is ready yet{said}"
     return ready(ConditionStatus.UNKNOWN, Reason.WAITING_FOR_INFERENCE, message)
 
 

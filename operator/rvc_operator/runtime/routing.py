@@ -50,7 +50,8 @@ def _read_by_conversions(kind: Kind, body: Body | None) -> Any:
     status = body.get("status", {})
     match kind:
         case Kind.VOICE:
-            return body["metadata"]["generation"], status.get("conditions"), status.get("revision")
+            said = [(one["type"], one["status"], one["reason"]) for one in status.get("conditions", ())]
+            return body["metadata"]["generation"], said, status.get("revision"), _leaves(body)
         case Kind.CONVERSION:
             return is_active(body), assigned_uids(body), shards_to_do(body)
         case Kind.DEPLOYMENT:
@@ -59,6 +60,10 @@ def _read_by_conversions(kind: Kind, body: Body | None) -> Any:
             pod = view(Pod, body)
             return pod.ready, pod.status.pod_ip, pod.metadata.deleting
     return None
+
+
+def _leaves(body: Body) -> bool:
+    return "deletionTimestamp" in body["metadata"]
 
 
 def _freed(change: Change) -> int:

@@ -61,13 +61,14 @@ class Shell:
         if change is not None:
             self.changed(change)
 
-    async def create(self, kind: Kind, manifest: Body, owner: str) -> None:
-        """Create a child; one that is there already is fine if it is its owner's."""
+    async def create(self, kind: Kind, manifest: Body, owner: str | None) -> None:
+        """Create a child; one that is there already is fine if it is its owner's, or the name says whose."""
         try:
             self.record(kind, await self.kube.create(kind, manifest))
         except Conflict:
             body = await self.kube.get(key_of(kind, manifest))
-            _check_owner(kind, body, owner)
+            if owner is not None:
+                _check_owner(kind, body, owner)
             self.record(kind, body)
 
     async def apply(self, kind: Kind, manifest: Body, owner: str) -> None:
@@ -89,6 +90,19 @@ class Shell:
         left = await self.kube.delete(key, body["metadata"]["uid"])
         if left is not None:
             self.record(key.kind, left)
+
+    async def write_finalizers(self, key: Key, body: Body, finalizers: list[str]) -> bool:
+        """Set the finalizers of `body`; False when somebody was faster."""
+        metadata = {"resourceVersion": body["metadata"]["resourceVersion"], "finalizers": finalizers}
+        try:
+            written = await self.kube.patch(key, {"metadata": metadata})
+        except Conflict:
+            self.record(key.kind, await self.kube.get(key))
+            return False
+        # The last one makes a deleted object go: of that only the watch tells.
+        if "deletionTimestamp" not in written["metadata"]:
+            self.record(key.kind, written)
+        return True
 
     async def write_status(self, key: Key, body: Body, status: Struct) -> bool:
         """Write the status of `body` if it differs; False when somebody was faster and it must be planned

@@ -1,4 +1,4 @@
-"""What a voice has cost: every attempt is counted once, whatever becomes of it."""
+"""Time at work: every attempt is counted once, whatever becomes of it, and waiting never is."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -13,7 +13,7 @@ from rvc_operator.plan.actions import VoicePlan
 from rvc_operator.plan.observed import ObservedVoice
 
 from .decisions import plan_voice
-from .factory import CONFIG, NOW, Body, after, edited, job, seconds, trainer, voice
+from .factory import CONFIG, NOW, Body, after, edited, job, seconds, state, trainer, voice
 from .manifests import voice_spec
 
 TWO_CARDS = {"model": "P16EN", "count": 2}
@@ -48,7 +48,7 @@ def running() -> tuple[Body, str]:
     """A voice whose first attempt has been seen at work."""
     body, name = started()
     seen = plan(body, NOW + seconds(20), jobs=(job(name),), trainers=(at_work(name),))
-    assert (seen.status.training.gpus, seen.status.training.gpus_held_since) == (2, BEGUN)
+    assert (seen.status.training.gpus, seen.status.training.active_since) == (2, BEGUN)
     assert seen.status.training.gpu_seconds == 0
     return after(body, seen), name
 
@@ -58,7 +58,7 @@ def test_an_attempt_is_added_when_it_ends_and_only_then() -> None:
     pods = (dead(name, 13, NOW + seconds(110)),)
     over = plan(body, NOW + seconds(130), jobs=(job(name, ended="Failed"),), trainers=pods)
     assert over.status.training.gpu_seconds == 200
-    assert over.status.training.gpus_held_since is None
+    assert over.status.training.active_since is None
     later = plan(after(body, over), NOW + seconds(131), jobs=(job(name, ended="Failed"),), trainers=pods)
     assert later.status.training.gpu_seconds == 200
 
@@ -109,7 +109,7 @@ def test_time_in_a_queue_is_not_counted_nor_a_pod_that_leaves_counted_twice() ->
         at_work(name), metadata=structs.replace(at_work(name).metadata, deletion_timestamp=NOW)
     )
     let_go = plan(after(body, held), NOW + seconds(90), jobs=(job(name),), trainers=(leaving,))
-    assert let_go.status.training.gpus_held_since is None
+    assert let_go.status.training.active_since is None
     assert let_go.status.training.gpu_seconds == 100
 
 
@@ -126,3 +126,53 @@ def test_the_catalogue_may_change_while_an_attempt_runs() -> None:
     config = replace(CONFIG, accelerators={**CONFIG.accelerators, "P16EN": CONFIG.accelerators["CPU"]})
     observed = ObservedVoice(body, jobs=(job(name, ended="Failed"),), trainers=pods)
     assert plan_voice(observed, config, NOW + seconds(130)).status.training.gpu_seconds == 200
+
+
+DAY = 86400
+
+
+def test_a_deadline_is_held_against_time_at_work() -> None:
+    body, name = running()
+    jobs, pods = (job(name),), (at_work(name),)
+    assert state(plan(body, BEGUN + seconds(DAY - 1), jobs=jobs, trainers=pods)) == ("Unknown", "Training")
+    late = plan(body, BEGUN + seconds(DAY), jobs=jobs, trainers=pods)
+    assert (state(late), late.delete) == (("False", "DeadlineExceeded"), (name,))
+
+
+def test_no_queue_no_node_and_no_pause_between_attempts_uses_the_deadline_up() -> None:
+    body, name = running()
+    gone = (dead(name, 13, BEGUN + seconds(DAY - 60)),)
+    body = after(body, plan(body, BEGUN + seconds(DAY), jobs=(job(name, ended="Failed"),), trainers=gone))
+    assert body["status"]["training"]["activeSeconds"] == DAY - 60
+    later = NOW + seconds(3 * DAY)
+    body = after(body, plan(body, later))
+    second = body["status"]["training"]["jobName"]
+    queued = plan(body, later + seconds(2 * DAY), jobs=(job(second, suspend=True),))
+    assert state(queued) == ("Unknown", "Queued")
+    admitted = later + seconds(2 * DAY)
+    waiting = trainer(second, "Pending", created=admitted)
+    jobs = (job(second, created=later, started=admitted, resumed=True),)
+    pending = plan(after(body, queued), admitted + seconds(3000), jobs=jobs, trainers=(waiting,))
+    assert state(pending) == ("Unknown", "Pending")
+    begun = admitted + seconds(3500)
+    pods = (at_work(second, begun),)
+    assert state(plan(after(body, pending), begun + seconds(59), jobs=jobs, trainers=pods)) == (
+        "Unknown",
+        "Training",
+    )
+    late = plan(after(body, pending), begun + seconds(60), jobs=jobs, trainers=pods)
+    assert (state(late), late.delete) == (("False", "DeadlineExceeded"), (second,))
+
+
+def test_suspension_and_another_spec_give_all_of_the_time_again() -> None:
+    body, name = running()
+    jobs, pods = (job(name),), (at_work(name),)
+    over = plan(edited(body, suspend=True), NOW + seconds(DAY), jobs=jobs, trainers=pods)
+    assert over.status.training.active_seconds == 0
+    assert over.status.training.gpu_seconds == 2 * (DAY - 10)
+    late = plan(body, NOW + seconds(2 * DAY), jobs=jobs, trainers=pods)
+    assert state(late) == ("False", "DeadlineExceeded")
+    longer = edited(after(body, late), training=voice_spec()["training"] | {"backoffLimit": 9})
+    again = plan(longer, NOW + seconds(2 * DAY))
+    assert (again.status.training.attempt, again.status.training.active_seconds) == (2, 0)
+    assert again.status.training.gpu_seconds == late.status.training.gpu_seconds

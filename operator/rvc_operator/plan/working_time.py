@@ -1,8 +1,9 @@
-"""How long training held GPUs: what a voice has cost, over all its attempts and revisions.
+"""How long attempts were at work: what their deadline is held against, and times the GPUs what a voice costs.
 
-While an attempt runs, the status says since when and how many; when it ends, in one write with the end
+While the pod of an attempt runs, the status says since when; when the attempt ends, in one write with the end
 itself, the time is added and the note is gone. So nothing is counted twice, whenever the operator dies, and a
-pod that vanishes without a word is counted until it was missed.
+pod that vanishes without a word is counted until it was missed. Waiting, for a queue, a node, an image or the
+next attempt, is not work.
 """
 
 from __future__ import annotations
@@ -27,29 +28,36 @@ def gpus(step: Step) -> int:
     return 0 if computes_on_cpu else spec.accelerator.count
 
 
-def holding(status: TrainingStatus, pod: Pod | None) -> TrainingStatus:
+def at_work(status: TrainingStatus, pod: Pod | None, now: datetime) -> TrainingStatus:
     """The status with the time since which the pod of the attempt has run."""
     state = _state(pod)
     begun = state.running or state.terminated
-    if status.gpus == 0 or status.gpus_held_since is not None or begun is None:
+    if status.active_since is not None or begun is None:
         return status
-    return replace(status, gpus_held_since=begun.started_at)
+    return replace(status, active_since=begun.started_at or now)
 
 
 def ended(step: Step, status: TrainingStatus, job: Job | None, pod: Pod | None) -> TrainingStatus:
     """The attempt is over: its time is added, up to its end as far as anybody says when that was."""
     terminated = _state(pod).terminated
     end = (terminated and terminated.finished_at) or (job and job.finish_time) or step.now
-    return released(holding(status, pod), end)
+    return at_rest(at_work(status, pod, end), end)
 
 
-def released(status: TrainingStatus, end: datetime) -> TrainingStatus:
-    """The status without GPUs; the time until `end` is added if there were any."""
-    since = status.gpus_held_since
-    if since is None:
+def at_rest(status: TrainingStatus, end: datetime) -> TrainingStatus:
+    """The status without a pod at work; the time until `end` is added if there was one."""
+    if status.active_since is None:
         return status
-    seconds = round((end - since).total_seconds() * status.gpus)
-    return replace(status, gpus_held_since=None, gpu_seconds=status.gpu_seconds + max(0, seconds))
+    seconds = active_seconds(status, end)
+    held = (seconds - status.active_seconds) * status.gpus
+    return replace(status, active_since=None, active_seconds=seconds, gpu_seconds=status.gpu_seconds + held)
+
+
+def active_seconds(status: TrainingStatus, now: datetime) -> int:
+    """Time at work until now, that of the current attempt included."""
+    since = status.active_since
+    running = round((now - since).total_seconds()) if since is not None else 0
+    return status.active_seconds + max(running, 0)
 
 
 def _state(pod: Pod | None) -> ContainerState:
