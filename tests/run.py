@@ -52,7 +52,7 @@ CLUSTER_LANE = (
     ),
     Suite("cluster", "a few minutes", pytest("cluster", 1, "--ignore=tests/faults"), needs=("binaries",)),
     # On a control plane of their own: they leave it with many watches and connections that were cut.
-    Suite("faults", "5 to 8 minutes", pytest("cluster", 1, "tests/faults"), needs=("binaries",)),
+    Suite("faults", "6 to 10 minutes", pytest("cluster", 1, "tests/faults"), needs=("binaries",)),
     Suite("images", "seconds when cached, else 5 minutes", (sys.executable, "-m", "tests.cluster", "images")),
 )
 END_TO_END = (Suite("node", "about 8 minutes", pytest("node", 1)),)

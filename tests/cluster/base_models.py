@@ -19,6 +19,4 @@ def provide() -> Path:
     with exclusive("base-models"):
         fetch_base_models(everything, say)
         shutil.rmtree(baked, ignore_errors=True)
-        return fetch_stored(
-            f"file://{everything}", StoreSettings(), baked, DEFAULT_NAMES.__contains__, lambda: None
-        )
+        return fetch_stored(f"file://{everything}", StoreSettings(), baked, DEFAULT_NAMES, lambda: None)

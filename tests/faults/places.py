@@ -15,7 +15,13 @@ from typing import Any
 from kubernetes.aio import config as kube_config
 from kubernetes.aio.client import Configuration
 
-from rvc_operator.api.names import MANAGED_BY_LABEL, MANAGER, VOICE_LABEL
+from rvc_operator.api.names import (
+    COMPONENT_LABEL,
+    MANAGED_BY_LABEL,
+    MANAGER,
+    VOICE_LABEL,
+    Component,
+)
 from rvc_operator.runtime.cache import Kind
 from rvc_operator.runtime.kube import Kube
 from rvc_operator.runtime.operator import utc_now
@@ -88,6 +94,8 @@ class Places:
         path = f"/apis/batch/v1/jobs?labelSelector={OURS}"
         async for event in self.upstream.watch(path):
             metadata, status = event["object"]["metadata"], event["object"].get("status", {})
+            if metadata["labels"][COMPONENT_LABEL] != Component.TRAINER:
+                continue
             voice = metadata["namespace"], metadata["labels"][VOICE_LABEL]
             live = self._live.setdefault(voice, set())
             ended = any(

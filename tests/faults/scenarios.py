@@ -14,6 +14,8 @@ from tests.operator.world import World, condition
 
 Scenario = Callable[[World], Awaitable[None]]
 Body = dict[str, Any]
+ENDING = (Kind.VOICE, Kind.CONVERSION, Kind.JOB, Kind.DEPLOYMENT, Kind.SERVICE)
+"""All that an end state is made of."""
 
 
 async def train_and_serve(world: World) -> None:
@@ -98,12 +100,9 @@ ALL: dict[str, Scenario] = {
 async def end_state(world: World) -> Body:
     """All that is there, without what differs between two undisturbed lives: times, uids, names of pods."""
     found: Body = {}
-    for kind in (Kind.VOICE, Kind.CONVERSION):
+    for kind in ENDING:
         for body in await world.all(kind):
-            found[f"{kind.kind} {body['metadata']['name']}"] = _said(body)
-    for kind in (Kind.JOB, Kind.DEPLOYMENT, Kind.SERVICE):
-        for body in await world.all(kind):
-            found[f"{kind.kind} {body['metadata']['name']}"] = _child(body)
+            found[f"{kind.kind} {body['metadata']['name']}"] = _child(body) if kind.child else _said(body)
     return found
 
 
@@ -149,4 +148,10 @@ async def _idle(world: World) -> None:
             and serving["replicas"] == serving["readyReplicas"]
         )
 
+    async def nothing_is_going() -> bool:
+        bodies = [body for kind in ENDING for body in await world.all(kind)]
+        return not any("deletionTimestamp" in body["metadata"] for body in bodies)
+
     await world.until("the voice serves and is idle", holds)
+    # What the operator deletes goes after its dependents, whenever the garbage collector comes to it.
+    await world.until("what was deleted has gone", nothing_is_going)

@@ -77,7 +77,7 @@ def test_the_consent_of_a_voice_is_in_its_manifest(claim: Path, tmp_path: Path) 
     del spec["dataset"], spec["training"]
     spec["import"] = {"modelUri": "pvc://voices/ann.pth", "indexUri": "pvc://voices/ann.index"}
     voice = VoiceModel.from_object(factory.voice(spec))
-    job = training_job(voice, CONFIG, "0123456789", 1, voice.spec.training.batch_size)
+    job = training_job(voice, CONFIG, "0123456789", 1)
     (container,) = job["spec"]["template"]["spec"]["containers"]
     told = {one["name"]: one["value"] for one in container["env"] if "value" in one}
     message = tmp_path / "termination-log"
