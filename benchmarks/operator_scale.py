@@ -55,6 +55,7 @@ class Seen:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     subject: Subject | None = None
     """Whose work is waited for."""
+    watches: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def follow(self, upstream: Upstream, plural: str) -> None:
         """Watch until cancelled."""
@@ -75,6 +76,8 @@ class Seen:
                 await asyncio.wait_for(self.changed.wait(), SETTLING_SECONDS)
             assert self.subject is not None, "somebody must be at work"
             self.subject.check()
+            for watch in self.watches:
+                assert not watch.done(), f"a watch has ended: {watch.exception()!r}"
         return time.monotonic()
 
 
@@ -187,10 +190,13 @@ async def _measure(kubeconfig: Path, module: str, voices: int, rows: Rows) -> No
 @asynccontextmanager
 async def _watching(upstream: Upstream) -> AsyncIterator[Seen]:
     seen = Seen()
-    tasks = [asyncio.create_task(seen.follow(upstream, plural)) for plural in ("voicemodels", "conversions")]
-    yield seen
-    for task in tasks:
-        task.cancel()
+    plurals = ("voicemodels", "conversions")
+    seen.watches = [asyncio.create_task(seen.follow(upstream, plural)) for plural in plurals]
+    try:
+        yield seen
+    finally:
+        for watch in seen.watches:
+            watch.cancel()
 
 
 async def _creation(upstream: Upstream, seen: Seen, subject: Subject, voices: int) -> list[Row]:
