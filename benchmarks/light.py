@@ -31,7 +31,7 @@ def convert_cpu_light(bench: Bench) -> Iterator[Figure]:
 
 
 def convert_cpu_light_memory(bench: Bench) -> Iterator[Figure]:
-    """Peak memory of a 30-minute file above that of a 10-second one."""
-    short, long = bench.convert(10), bench.convert(1800)
+    """Peak memory of a 60-minute file above that of a 10-second one."""
+    short, long = bench.convert(10), bench.convert(3600)
     yield Figure("convert-cpu-light-memory-10s", short.peak_mebibytes, "MiB", short.command)
-    yield Figure("convert-cpu-light-memory-30min", long.peak_mebibytes, "MiB", long.command)
+    yield Figure("convert-cpu-light-memory-60min", long.peak_mebibytes, "MiB", long.command)
