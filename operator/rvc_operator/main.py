@@ -72,7 +72,10 @@ async def startup(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) ->
     settings.watching.connect_timeout = 30
     settings.watching.reconnect_backoff = 1.0
     settings.queueing.error_delays = (1, 2, 5, 10, 30)
-    settings.queueing.worker_limit = 64
+    # A worker of kopf holds its place until its object has been silent for so long, so that a limit of places
+    # would be one of objects a second; handlers here do next to nothing.
+    settings.queueing.worker_limit = None
+    settings.queueing.idle_timeout = 0.5
     for kind in Kind:
         if kind.child:
             settings.watching.label_selectors[kind.plural] = CHILD_SELECTOR

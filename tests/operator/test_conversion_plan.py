@@ -108,6 +108,25 @@ def test_a_voice_that_is_not_there_is_waited_for(voice: Body | None, age: int, e
     assert waiting.requeue_seconds is not None
 
 
+def test_a_voice_on_its_way_is_not_followed_step_by_step() -> None:
+    """Thousands of Conversions may wait for one voice."""
+    pending, training, failed = (
+        plan(NEW, voice=in_state(status, reason))
+        for status, reason in (("Unknown", "Pending"), ("Unknown", "Training"), ("False", "DatasetInvalid"))
+    )
+    assert pending.status == training.status
+    assert "DatasetInvalid" in message(failed)
+    assert pending.events == ()
+
+
+def in_state(status: str, reason: str) -> Body:
+    """A voice with this condition Ready."""
+    ready = {"type": "Ready", "status": status, "reason": reason, "message": "said", "observedGeneration": 1}
+    return factory.voice() | {
+        "status": {"conditions": [ready | {"lastTransitionTime": "2026-01-01T00:00:00Z"}]}
+    }
+
+
 def test_the_least_busy_server_is_chosen() -> None:
     servers = tuple(server(name, REVISION) for name in "abc")
     given = plan(NEW, servers=servers, loads={"uid-a": 2, "uid-b": 1, "uid-c": 3})

@@ -10,7 +10,8 @@ from rvc_operator.api.reasons import ConditionType, Reason
 from .actions import Event
 
 TOLD_TYPES = (ConditionType.READY, ConditionType.TRAINED, ConditionType.SERVING)
-NOT_WORTH_TELLING = frozenset({Reason.NOT_TRAINED})
+NOT_WORTH_TELLING = frozenset({Reason.NOT_TRAINED, Reason.WAITING_FOR_VOICE})
+"""Where objects begin: of thousands of Conversions each would have an event before anything has happened."""
 HARMLESS = frozenset({Reason.SUSPENDED, Reason.SCALED_TO_ZERO})
 """Reasons of a False condition that nobody needs to worry about."""
 TROUBLE = frozenset(

@@ -39,9 +39,12 @@ def available_voice(case: Case) -> tuple[VoiceModel | None, Verdicts]:
     state = find(voice.status.conditions, ConditionType.READY)
     if state is not None and state.status is ConditionStatus.TRUE:
         return voice, ()
-    # In a word: a voice may have thousands of Conversions, and each new sentence would be written into all.
-    said = state.reason if state is not None else "not looked at yet"
-    message = f"VoiceModel {name} cannot be used yet: {said}; its conditions say more"
+    # A voice may have thousands of Conversions, and each step of its training would be written into all of
+    # them: they name what keeps the voice only where it will not pass by itself.
+    if state is None or state.status is ConditionStatus.UNKNOWN:
+        message = f"VoiceModel {name} cannot be used yet; its conditions say how far it is"
+    else:
+        message = f"VoiceModel {name} cannot be used: {state.reason}; its conditions say more"
     return None, ready(ConditionStatus.UNKNOWN, Reason.WAITING_FOR_VOICE, message)
 
 

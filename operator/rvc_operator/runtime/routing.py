@@ -7,11 +7,13 @@ their creation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from rvc_operator.api.common import ConditionStatus
 from rvc_operator.api.names import COMPONENT_LABEL, REVISION_LABEL, Component
 from rvc_operator.api.objects import Pod, view
+from rvc_operator.api.reasons import ConditionType
 from rvc_operator.plan.demand import assigned_uids, is_active, is_waiting, oldest_first, shards_to_do
 
 from .cache import Body, Cache, Change, Key, Kind, key_of, voice_of
@@ -50,7 +52,7 @@ def _read_by_conversions(kind: Kind, body: Body | None) -> Any:
     status = body.get("status", {})
     match kind:
         case Kind.VOICE:
-            said = [(one["type"], one["status"], one["reason"]) for one in status.get("conditions", ())]
+            said = _told_to_conversions(status.get("conditions", ()))
             return body["metadata"]["generation"], said, status.get("revision"), _leaves(body)
         case Kind.CONVERSION:
             return is_active(body), assigned_uids(body), shards_to_do(body)
@@ -60,6 +62,13 @@ def _read_by_conversions(kind: Kind, body: Body | None) -> Any:
             pod = view(Pod, body)
             return pod.ready, pod.status.pod_ip, pod.metadata.deleting
     return None
+
+
+def _told_to_conversions(conditions: Iterable[Body]) -> list[tuple[str, str, str]]:
+    """Nothing of a voice that is still on its way: see `available_voice`."""
+    said = [(one["type"], one["status"], one["reason"]) for one in conditions]
+    on_its_way = any(one[:2] == (ConditionType.READY, ConditionStatus.UNKNOWN) for one in said)
+    return [] if on_its_way else said
 
 
 def _leaves(body: Body) -> bool:
