@@ -15,22 +15,31 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.bench import Bench, Figure
+from benchmarks.index import index, index_million
 from benchmarks.light import convert_cpu_light, convert_cpu_light_memory, train_cpu_light
 from benchmarks.network import convert_cpu_rvc2_network
 from benchmarks.operator_scale import operator_scale
+from benchmarks.rvc2 import convert_cpu_rvc2, convert_cpu_rvc2_memory
+from benchmarks.server import server_ready, server_small_files
 from benchmarks.start_up import start_up
 
 ROOT = Path(__file__).resolve().parent.parent
 
 BENCHMARKS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "start-up": start_up,
+    "server-ready": server_ready,
+    "server-small-files": server_small_files,
     "convert-cpu-rvc2-network": convert_cpu_rvc2_network,
+    "convert-cpu-rvc2": convert_cpu_rvc2,
+    "convert-cpu-rvc2-memory": convert_cpu_rvc2_memory,
     "train-cpu-light": train_cpu_light,
     "convert-cpu-light": convert_cpu_light,
     "convert-cpu-light-memory": convert_cpu_light_memory,
+    "index": index,
+    "index-million": index_million,
     "operator-scale": operator_scale,
 }
-ON_REQUEST = ("operator-scale",)
+ON_REQUEST = ("convert-cpu-rvc2-memory", "index-million", "operator-scale")
 """Those that take long; `ONLY` names them."""
 
 

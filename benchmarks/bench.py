@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from benchmarks.rvc2_voice import write_base_models, write_voice
 from tests.demo import speech
 
 RVC = Path(sys.executable).parent / "rvc"
@@ -66,12 +67,20 @@ class Bench:
         speech.write_sources(self.folder / "inbox")
         return self.folder / "inbox"
 
-    def run(self, *arguments: str) -> Usage:
+    @cached_property
+    def rvc2(self) -> tuple[Path, Path]:
+        """Folders of an `RVC2` voice and of the base models that it hears with."""
+        voice, base_models = self.folder / "rvc2-voice", self.folder / "base-models"
+        write_base_models(base_models)
+        write_voice(voice, base_models)
+        return voice, base_models
+
+    def run(self, *arguments: str, **environment: str) -> Usage:
         """Run `rvc ARGUMENTS` and measure it."""
         command = [str(RVC), *arguments]
         started = time.monotonic()
         process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": THREADS}
+            command, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": THREADS} | environment
         )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - started
@@ -96,3 +105,10 @@ class Bench:
         return self.run(
             "convert", str(self.voice), str(self.recording(seconds)), str(target), "--transpose", "12"
         )
+
+    def convert_rvc2(self, seconds: int) -> Usage:
+        """Convert a recording of that length with the `RVC2` voice."""
+        voice, base_models = self.rvc2
+        target = self.folder / f"{seconds}s-rvc2.wav"
+        recording = str(self.recording(seconds))
+        return self.run("convert", str(voice), recording, str(target), RVC_BASE_MODELS=str(base_models))

@@ -58,15 +58,16 @@ class Seen:
     watches: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def follow(self, upstream: Upstream, plural: str) -> None:
-        """Watch until cancelled."""
-        async for event in upstream.watch(f"{API}/{plural}"):
-            body = event["object"]
-            key = f"{plural}/{body['metadata']['name']}"
-            for condition in body.get("status", {}).get("conditions", []):
-                if condition["type"] == "Ready":
-                    self.first_status.setdefault(key, time.monotonic())
-                    self.reasons[key] = condition["reason"]
-            self.changed.set()
+        """Watch until cancelled. The server ends watches as it likes; a new one begins with all there is."""
+        while True:
+            async for event in upstream.watch(f"{API}/{plural}"):
+                body = event["object"]
+                key = f"{plural}/{body['metadata']['name']}"
+                for condition in body.get("status", {}).get("conditions", []):
+                    if condition["type"] == "Ready":
+                        self.first_status.setdefault(key, time.monotonic())
+                        self.reasons[key] = condition["reason"]
+                self.changed.set()
 
     async def until(self, holds: Callable[[], bool]) -> float:
         """When it began to hold, as far as the watch tells."""
@@ -77,7 +78,8 @@ class Seen:
             assert self.subject is not None, "somebody must be at work"
             self.subject.check()
             for watch in self.watches:
-                assert not watch.done(), f"a watch has ended: {watch.exception()!r}"
+                if watch.done():
+                    watch.result()
         return time.monotonic()
 
 
