@@ -7,8 +7,9 @@ operator is killed meanwhile.
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from rvc_operator.api.names import COMPONENT_LABEL
 from rvc_operator.runtime.cache import Kind
-from tests.operator.kubelet import Exit
+from tests.operator.kubelet import Exit, Work
 from tests.operator.manifests import conversion_spec, voice_spec
 from tests.operator.world import World, condition
 
@@ -77,15 +78,45 @@ async def delete_and_begin_again(world: World) -> None:
     await world.delete(Kind.VOICE, "alice")
     await world.delete(Kind.CONVERSION, "hello")
 
-    async def nothing_is_left() -> bool:
-        kinds = (Kind.VOICE, Kind.CONVERSION, Kind.JOB, Kind.DEPLOYMENT, Kind.SERVICE, Kind.POD)
-        return [body for kind in kinds for body in await world.all(kind)] == []
-
-    await world.until("nothing is left", nothing_is_left)
+    await world.until("nothing is left", lambda: _nothing_is_left(world))
     await world.create(Kind.VOICE, "alice", voice_spec(serving={"minReplicas": 1}))
     voice = await world.until_ready(Kind.VOICE, "alice", "True", "Available")
     assert voice["metadata"]["uid"] != first
     await _idle(world)
+
+
+async def delete_with_clean_up(world: World) -> None:
+    """A voice that goes with its files while it is learnt anew and serves."""
+    spec = voice_spec(serving={"minReplicas": 1}, deletionPolicy="Delete")
+    await world.create(Kind.VOICE, "alice", spec)
+    await world.until_ready(Kind.VOICE, "alice", "True", "Available")
+    world.kubelet.script.append(Work())
+    await world.edit(Kind.VOICE, "alice", {"dataset": {"revision": "more-recordings"}})
+
+    async def learns_anew() -> bool:
+        return condition(await world.get(Kind.VOICE, "alice"), "Trained").get("reason") == "Training"
+
+    await world.until("the voice is learnt anew", learns_anew)
+    await world.delete(Kind.VOICE, "alice")
+
+    async def gone() -> bool:
+        return await world.all(Kind.VOICE) == []
+
+    await world.until("the voice has gone", gone)
+    assert world.kubelet.cleaned, "the voice has gone, its files have not"
+    [clean_up] = [one["metadata"] for one in await world.all(Kind.JOB) if _component(one) == "clean-up"]
+    # Its time to live ends it; this API server may be too old to know that.
+    await world.delete(Kind.JOB, clean_up["name"])
+    await world.until("nothing is left", lambda: _nothing_is_left(world))
+
+
+async def _nothing_is_left(world: World) -> bool:
+    kinds = (Kind.VOICE, Kind.CONVERSION, Kind.JOB, Kind.DEPLOYMENT, Kind.SERVICE, Kind.POD)
+    return [body for kind in kinds for body in await world.all(kind)] == []
+
+
+def _component(body: Body) -> str:
+    return str(body["metadata"]["labels"][COMPONENT_LABEL])
 
 
 ALL: dict[str, Scenario] = {
@@ -94,6 +125,7 @@ ALL: dict[str, Scenario] = {
     "batch": batch,
     "import": bring_a_voice,
     "delete": delete_and_begin_again,
+    "delete-with-clean-up": delete_with_clean_up,
 }
 
 

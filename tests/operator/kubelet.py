@@ -68,6 +68,8 @@ class Kubelet:
     """Acts of the trainers to come, one an attempt; when it is empty, they publish at once."""
     cleaners_do: Act = field(default_factory=lambda: Exit(message="{}"))
     """What every clean-up does."""
+    cleaned: list[str] = field(default_factory=list)
+    """Pods of clean-ups that have succeeded."""
     servers_do: Behaviour = field(default_factory=Behaviour)
     """What all servers make of their conversions."""
     pods: dict[str, tuple[str, StandIn | None]] = field(default_factory=dict)
@@ -132,7 +134,7 @@ class Kubelet:
             await self._write(body, _running(server.ip, "server", ready=ready))
             return server
         if body["metadata"]["labels"][COMPONENT_LABEL] == "clean-up":
-            act = self.cleaners_do
+            act: Act = self.cleaners_do
         else:
             act = self.script.popleft() if self.script else Exit()
         match act:
@@ -148,6 +150,8 @@ class Kubelet:
                 return None
             case Exit():
                 await self._end(body, act)
+                if act is self.cleaners_do and act.code == 0:
+                    self.cleaned.append(body["metadata"]["name"])
                 return None
         trainer = Trainer(guard=_guard(body))
         await trainer.start()

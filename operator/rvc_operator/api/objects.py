@@ -104,10 +104,15 @@ class Job(_View, frozen=True):
         return self.complete or self.failed
 
     @property
+    def held(self) -> bool:
+        """Whether a queue holds it back, by its spec or by what its controller last saw."""
+        return self.spec.suspend or holds(self.status.conditions, "Suspended")
+
+    @property
     def pending_since(self) -> datetime | None:
         """Since when it may have had a pod; None while it is held back or has only just been let go."""
-        held = self.spec.suspend or any(one.type == "Suspended" for one in self.status.conditions)
-        return self.status.start_time or (None if held else self.metadata.creation_timestamp)
+        was_held = self.spec.suspend or any(one.type == "Suspended" for one in self.status.conditions)
+        return self.status.start_time or (None if was_held else self.metadata.creation_timestamp)
 
     @property
     def finish_time(self) -> datetime | None:

@@ -149,7 +149,7 @@ def _during_attempt(step: Step, status: TrainingStatus) -> TrainingPlan:
 
 
 def _why_waiting(step: Step, job: Job | None, pod: Pod | None) -> Why:
-    if job is not None and job.spec.suspend:
+    if job is not None and job.held:
         return Reason.QUEUED, f"Job {job.metadata.name} waits in the queue {step.voice.spec.queue_name}"
     if pod is None:
         if job is not None and _pending(step, job) >= timedelta(seconds=POD_CREATION_SECONDS):
