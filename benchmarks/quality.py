@@ -53,6 +53,7 @@ COLUMNS = (
     # (heading, figure, the least that is asked for, the most)
     ("to target", "similarityToTarget", 0.89, None),
     ("margin", "margin", 0.33, None),
+    ("topline", "toplineMargin", None, None),
     ("CER", "characterErrorRate", None, None),
     ("over source", "addedCharacterErrorRate", None, 0.02),
     ("WER", "wordErrorRate", None, None),
@@ -117,6 +118,8 @@ def measured(system: str, source: str, evaluation: Run, training: Run | None) ->
     figures = dict(evaluation.output["means"])
     if "similarityToTarget" in figures:
         figures["margin"] = figures["similarityToTarget"] - figures["similarityToSource"]
+        topline = figures["toplineSimilarityToTarget"] - figures["toplineSimilarityToSource"]
+        figures["toplineMargin"] = topline
     if "sourceCharacterErrorRate" in figures:
         added = figures["characterErrorRate"] - figures["sourceCharacterErrorRate"]
         figures["addedCharacterErrorRate"] = added

@@ -130,7 +130,7 @@ def evaluate(
     """
     if not samples:
         raise ObjectNotFound("there are no recordings to evaluate with; name a folder that holds some")
-    spoken = target_vector(instruments.speaker, target) if instruments.speaker and target else None
+    spoken = hear_target(instruments.speaker, target) if instruments.speaker and target else None
     own = {path.resolve() for path in target}
     measured = []
     with tempfile.TemporaryDirectory(prefix="rvc-") as scratch:
@@ -149,9 +149,9 @@ def evaluate(
 
 
 def measure(
-    instruments: Instruments, sample: Sample, converted: Path, target: Floats | None, language: str
+    instruments: Instruments, sample: Sample, converted: Path, target: Target | None, language: str
 ) -> Figures:
-    """The figures of one converted recording; `target` is the d-vector of the voice's speaker."""
+    """The figures of one converted recording; `target` is the voice's speaker."""
     source, sound = (load_audio(path, ANALYSIS_RATE_HERTZ) for path in (sample.path, converted))
     figures: Figures = {"durationRatio": len(sound) / len(source)}
     tracks = (speech_f0(audio, instruments.pitch) for audio in (source, sound))
@@ -190,8 +190,30 @@ def speech_f0(audio: Floats, pitch: PitchExtractor) -> Floats:
     return gate_f0(f0, frame_levels(audio, 0, len(f0))) if len(f0) else f0
 
 
-def target_vector(speaker: SpeakerEncoder, recordings: Sequence[Path]) -> Floats:
-    """The mean d-vector of a speaker's recordings, as many as make a minute and a half."""
+@dataclass(frozen=True)
+class Target:
+    """The speaker of a voice, as the speaker encoder hears recordings that were not trained on."""
+
+    recordings: Floats
+    """d-vectors [recordings, 256]."""
+
+    @property
+    def mean(self) -> Floats:
+        """Unit vector [256]."""
+        mean = self.recordings.mean(0)
+        return np.asarray(mean / np.linalg.norm(mean))
+
+    def figures(self, source: Floats) -> Figures:
+        """What a perfect conversion of a recording with the d-vector `source` would come to: the means of
+        the speaker's own recordings."""
+        return {
+            "toplineSimilarityToTarget": float((self.recordings @ self.mean).mean()),
+            "toplineSimilarityToSource": float((self.recordings @ source).mean()),
+        }
+
+
+def hear_target(speaker: SpeakerEncoder, recordings: Sequence[Path]) -> Target:
+    """The d-vectors of a speaker's recordings, as many as make a minute and a half."""
     heard: list[Floats] = []
     short: list[Floats] = []
     seconds = 0.0
@@ -202,15 +224,16 @@ def target_vector(speaker: SpeakerEncoder, recordings: Sequence[Path]) -> Floats
         seconds += length
         if seconds > _TARGET_SECONDS:
             break
-    return speaker.mean(heard or short)
+    return Target(np.stack([speaker(audio) for audio in heard or short]))
 
 
-def _similarities(speaker: SpeakerEncoder, source: Floats, sound: Floats, target: Floats | None) -> Figures:
+def _similarities(speaker: SpeakerEncoder, source: Floats, sound: Floats, target: Target | None) -> Figures:
     ours, theirs = speaker(sound), speaker(source)
     figures = {"similarityToSource": float(ours @ theirs)}
     if target is not None:
-        figures["similarityToTarget"] = float(ours @ target)
-        figures["sourceSimilarityToTarget"] = float(theirs @ target)
+        figures["similarityToTarget"] = float(ours @ target.mean)
+        figures["sourceSimilarityToTarget"] = float(theirs @ target.mean)
+        figures |= target.figures(theirs)
     return figures
 
 

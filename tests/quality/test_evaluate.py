@@ -9,7 +9,7 @@ from rvc.cli import main
 from rvc.contract import ConversionParameters, ExitCode, PitchMethod
 from rvc.convert import Converter
 from rvc.errors import ObjectNotFound
-from rvc.quality.evaluate import Evaluation, Instruments, Measured, Sample, evaluate
+from rvc.quality.evaluate import Evaluation, Instruments, Measured, Sample, Target, evaluate
 from rvc.quality.speaker import load_speaker_encoder
 from rvc.voice import Voice
 from tests.fixtures.programs import REPOSITORY
@@ -59,12 +59,21 @@ def test_what_can_be_measured_is_and_the_rest_is_named(
     assert set(means) == {
         "durationRatio", "f0Correlation", "grossPitchErrorShare", "voicingErrorShare", "transposedSemitones",
         "similarityToSource", "similarityToTarget", "sourceSimilarityToTarget",
+        "toplineSimilarityToSource", "toplineSimilarityToTarget",
     }  # fmt: skip
     assert means["durationRatio"] == pytest.approx(1, abs=1e-3)
     assert means["f0Correlation"] > 0.95
     assert means["transposedSemitones"] == pytest.approx(4, abs=0.2)
     assert [one.reason for one in found.recordings] == ["", "", "AudioUndecodable"]
     assert [line.split(":")[0] for line in found.not_measured] == ["DNSMOS", "word and character errors"]
+
+
+def test_the_topline_is_what_the_speakers_own_recordings_come_to() -> None:
+    target = Target(np.array([[1.0, 0.0], [0.6, 0.8]], np.float32))
+    assert target.mean == pytest.approx([2 / 5**0.5, 1 / 5**0.5])
+    figures = target.figures(np.array([0.0, 1.0], np.float32))
+    assert figures["toplineSimilarityToTarget"] == pytest.approx(2 / 5**0.5)
+    assert figures["toplineSimilarityToSource"] == pytest.approx(0.4)
 
 
 def test_own_recordings_are_compared_with_what_the_voice_makes_of_them(
