@@ -93,7 +93,9 @@ def _parser() -> _Parser:
     _add_merge(commands.add_parser("merge", help="mix two voices into one"))
     parity = commands.add_parser("parity", help="hold our numbers against those of the original RVC")
     parity.set_defaults(run="parity", module="rvc.cli_parity")
-    parity.add_argument("folder", type=Path, help="fixtures: data/ and models/")
+    parity.add_argument(
+        "folder", type=Path, help="fixtures: data/ and models/; networks they need are downloaded"
+    )
     _add_fetch_base(
         commands.add_parser("fetch-base", help="download the pretrained networks that voices build on")
     )

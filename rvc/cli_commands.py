@@ -31,7 +31,7 @@ from rvc.dataset import AUDIO_SUFFIXES
 from rvc.device import open_device
 from rvc.errors import InvalidAudio, InvalidConfiguration, ObjectNotFound, PermissionDenied
 from rvc.provenance import Provenance, unnamed_origin
-from rvc.tiles import MEDIAN_F0
+from rvc.tiles import median_f0_of
 from rvc.voice import VoiceManifest
 
 
@@ -68,7 +68,7 @@ def convert(chosen: argparse.Namespace) -> None:
     result = {"converted": done, "failed": failed}
     lines = [
         f"{one['output']}  {one['seconds']:.1f} s at {one['sample_rate_hertz']} "
-        f"Hz{_pitch_hint(one, voice.manifest)}"
+        f"Hz{_pitch_hint(one, voice.manifest, parameters.speaker_id)}"
         for one in done
     ]
     print_result(result, lines, chosen)
@@ -188,9 +188,9 @@ def _format(chosen: argparse.Namespace, target: Path) -> AudioFormat:
     return _FORMATS.get(target.suffix.lower(), AudioFormat.WAV)
 
 
-def _pitch_hint(report: dict[str, Any], manifest: VoiceManifest) -> str:
+def _pitch_hint(report: dict[str, Any], manifest: VoiceManifest, speaker_id: int) -> str:
     """What to do if the source speaks much higher or lower than the voice."""
-    own, spoken = manifest.statistics.get(MEDIAN_F0, 0.0), report["median_f0_hertz"]
+    own, spoken = median_f0_of(manifest.statistics, speaker_id), report["median_f0_hertz"]
     if not own or not spoken or abs(12 * math.log2(own / spoken)) < _TELLING_SEMITONES:
         return ""
     return (

@@ -8,16 +8,24 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 
 from tqdm import tqdm
 
+from rvc.base_models import default_folder
+from rvc.base_models.fetch import fetch_base_models
 from rvc.cli_voices import print_result
 from rvc.errors import RvcError
+from rvc.parity.pitch import NEURAL_FILES, trained_networks
 from rvc.parity.runner import Row, Verdict, finite, run_parity, summary, table
 
 
 def parity(chosen: argparse.Namespace) -> None:
-    """Check every fixture in a folder; ends with exit code 1 where anything is missed."""
+    """Check every fixture in a folder; ends with exit code 1 where anything is missed.
+
+    Trained networks that fixtures were made with are downloaded first, where they are missing.
+    """
+    _fetch_trained_networks(chosen.folder)
     rows: list[Row] = []
     with _errors_alone():
         for found in run_parity(chosen.folder):
@@ -32,6 +40,16 @@ def parity(chosen: argparse.Namespace) -> None:
     print_result({"passed": passed, "rows": shown}, table(rows), chosen)
     if not passed:
         raise RvcError(f"{chosen.folder} does not pass: {summary(rows)}", reason="ParityMissed")
+
+
+def _fetch_trained_networks(folder: Path) -> None:
+    paths = sorted((folder / "data").glob(NEURAL_FILES))
+    names = dict.fromkeys(name for path in paths for name in trained_networks(path))
+    try:
+        fetch_base_models(default_folder(), lambda line: tqdm.write(line, file=sys.stderr), list(names))
+    except RvcError as error:
+        # What they are needed for is missed then, and its row says how to bring them.
+        tqdm.write(str(error), file=sys.stderr)
 
 
 @contextmanager

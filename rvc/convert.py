@@ -34,7 +34,7 @@ from rvc.loudness import mix_loudness, rms_every_half_second
 from rvc.pitch import PitchExtractor, load_pitch
 from rvc.provenance import Provenance, between_notices, implicit_label, produce_id, write_label
 from rvc.source import Hearing, Source, Transposition, analyse, go_on_unless
-from rvc.tiles import MEDIAN_F0, TileSettings, VoiceTiles
+from rvc.tiles import TileSettings, VoiceTiles, median_f0_of
 from rvc.voice import Voice, VoiceManifest
 
 log = logging.getLogger(__name__)
@@ -163,7 +163,7 @@ class Converter:
             padding_frames=self.tiles.synthesizer.padding_frames,
             transposition=Transposition(
                 parameters.transpose_semitones,
-                self._own_median_hertz() if parameters.automatic_transpose else None,
+                self._own_median_hertz(parameters.speaker_id) if parameters.automatic_transpose else None,
             ),
             # Voices that take F0 as it comes were not trained on a filtered one; harvest alone needs it.
             filter_radius=parameters.filter_radius if filters else 0,
@@ -188,8 +188,8 @@ class Converter:
             log.warning("%s uses the pitch method %s: %s", self._manifest.name, found.name, error)
             return found
 
-    def _own_median_hertz(self) -> float:
-        if median := self._manifest.statistics.get(MEDIAN_F0):
+    def _own_median_hertz(self, speaker_id: int) -> float:
+        if median := median_f0_of(self._manifest.statistics, speaker_id):
             return median
         raise InvalidConfiguration(
             f"automaticTranspose needs to know how high the voice {self._manifest.name} speaks, and it does "

@@ -28,7 +28,8 @@ _CONTENT_MOMENTS = "content"
 _LEVEL_MOMENTS = "level"
 
 MEDIAN_F0 = "medianF0Hertz"
-"""Among the statistics of a voice's manifest; tells how far to transpose a source."""
+"""Among the statistics of a voice's manifest; tells how far to transpose a source. With a speaker's number
+after a dot that speaker's, where there are several."""
 
 _PRIOR_CONTENT_ROWS = 100.0
 _PRIOR_LEVEL_FRAMES = 100.0
@@ -37,6 +38,12 @@ does not tell enough about its speaker."""
 _NO_PROTECTION = 0.5
 _NOISE_SEED = 0
 """The same for all conversions: converting again gives the same samples."""
+
+
+def median_f0_of(statistics: Mapping[str, float], speaker_id: int) -> float | None:
+    """How high a speaker of a voice speaks, in Hz: all of them together where it is not told of each, None
+    where nothing is told."""
+    return statistics.get(f"{MEDIAN_F0}.{speaker_id}") or statistics.get(MEDIAN_F0) or None
 
 
 @dataclass(frozen=True)

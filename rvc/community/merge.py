@@ -60,7 +60,15 @@ def merge_models(first: InferenceModel, second: InferenceModel, share: float, in
         tensors=as_half(mixed, "the merged voice"),
         info=info,
         speaker_names=first.speaker_names[:speakers],
+        median_f0_hertz=_between(first.median_f0_hertz, second.median_f0_hertz, share),
     )
+
+
+def _between(first_hertz: float | None, second_hertz: float | None, share: float) -> float | None:
+    """The pitch that many semitones from both; None where one of them is not known."""
+    if first_hertz is None or second_hertz is None:
+        return None
+    return round(float(first_hertz**share * second_hertz ** (1 - share)), 1)
 
 
 def _require_alike(first: Geometry, second: Geometry) -> None:

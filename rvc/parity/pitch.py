@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -39,6 +40,13 @@ _DOUBT = 2 * _SALIENCE_TOLERANCE
 last bits of the arithmetic decide."""
 _RULE_SEED = 11
 _DITHER_CENTS = 20.0
+_TRAINED = {
+    "fcpe": BaseModelName.FCPE,
+    "crepe_tiny": BaseModelName.CREPE_TINY,
+    "crepe_full": BaseModelName.CREPE,
+}
+"""By the beginning of the names of the arrays that they made."""
+NEURAL_FILES = "f0_neural_real_weights*.npz"
 
 
 def _arrays_of(path: Path) -> dict[str, np.ndarray]:
@@ -188,12 +196,22 @@ def check_neural(path: Path) -> Iterable[Finding | Deviation]:
     """
     arrays = _arrays_of(path)
     wave = arrays["wave"] if "wave" in arrays else _arrays_of(path.with_name("f0_pm.npz"))["wave"]
-    if "fcpe_f0" in arrays:
-        yield from _check_fcpe(wave, arrays)
-    methods = {"crepe_tiny": PitchMethod.CREPE_TINY, "crepe_full": PitchMethod.CREPE}
-    for prefix, method in methods.items():
-        if f"{prefix}_f0" in arrays:
-            yield from _check_crepe(method, prefix, wave, arrays)
+    for prefix, base_model in _TRAINED.items():
+        if f"{prefix}_f0" not in arrays:
+            continue
+        if base_model is BaseModelName.FCPE:
+            yield from _check_fcpe(wave, arrays)
+        else:
+            yield from _check_crepe(base_model, prefix, wave, arrays)
+
+
+def trained_networks(path: Path) -> list[BaseModelName]:
+    """Base models that `check_neural` needs for a file; none for a file that cannot be read."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return [base_model for prefix, base_model in _TRAINED.items() if f"{prefix}_f0" in arrays]
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return []
 
 
 def _check_fcpe(wave: np.ndarray, arrays: Mapping[str, np.ndarray]) -> Iterable[Finding]:
@@ -211,10 +229,10 @@ def _check_fcpe(wave: np.ndarray, arrays: Mapping[str, np.ndarray]) -> Iterable[
 
 
 def _check_crepe(
-    method: PitchMethod, prefix: str, wave: np.ndarray, arrays: Mapping[str, np.ndarray]
+    base_model: BaseModelName, prefix: str, wave: np.ndarray, arrays: Mapping[str, np.ndarray]
 ) -> Iterable[Finding | Deviation]:
-    base = BaseModelName.CREPE_TINY if method == PitchMethod.CREPE_TINY else BaseModelName.CREPE
-    salience = CREPE(method, open_base_model(base), _CPU).salience(wave, 0, len(wave) // HOP + 1)
+    method = PitchMethod.CREPE if base_model is BaseModelName.CREPE else PitchMethod.CREPE_TINY
+    salience = CREPE(method, open_base_model(base_model), _CPU).salience(wave, 0, len(wave) // HOP + 1)
     path = crepe.most_likely_path(salience)
     periodicity = crepe.periodicity_on(salience, path)
     yield absolute(f"{prefix}_pd", periodicity, arrays[f"{prefix}_pd"], _SALIENCE_TOLERANCE)
@@ -238,7 +256,7 @@ def _cents(name: str, ours: np.ndarray, theirs: np.ndarray) -> Finding:
 CHECKS: Mapping[str, Check] = {
     "f0_coarse*.npz": check_coarse,
     "f0_pm*.npz": check_praat,
-    "f0_neural_real_weights*.npz": check_neural,
+    NEURAL_FILES: check_neural,
     "rmvpe_decode*.npz": check_rmvpe_decode,
     "rmvpe_*_rule.npz": check_rmvpe_rule,
     "rmvpe_*.npz": check_rmvpe,

