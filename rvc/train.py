@@ -7,9 +7,10 @@
     5. write the voice's folder, the manifest last                rvc.voice
     6. convert recordings that were held out, add the figures     rvc.training.last_test
 
-An attempt that is stopped or dies is continued by the next one: features are found in the work folder, and
-training goes on from the last checkpoint to the very same result. Of several processes the leading one does
-all of this; the others take part in the third step alone.
+An attempt that is stopped or dies is continued by the next one: features are found in the work folder, or
+brought there from where the attempt before had them kept, and training goes on from the last checkpoint to
+the very same result. Of several processes the leading one does all of this; the others take part in the third
+step alone.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from rvc.community.voice import write_community_files
 from rvc.content import load_content_encoder, resolve_content_encoder
 from rvc.contract import Architecture as ArchitectureName
 from rvc.contract import Consent, Progress, Stage, TrainingSettings
-from rvc.dataset.features import Extractor
+from rvc.dataset.features import Extractor, FeatureKeeper
 from rvc.dataset.prepare import PreparedDataset, prepare_training_set
 from rvc.dataset.recordings import find_recordings, find_speakers
 from rvc.device import accelerator_errors
@@ -82,13 +83,15 @@ def train_voice(
     stop: Callable[[], bool],
     consent: Consent | None = None,
     clock: Callable[[], float] = time.monotonic,
+    keeper: FeatureKeeper | None = None,
     parallel: Parallel = SINGLE,
 ) -> VoiceManifest:
     """Learn the voice in `dataset_folder` and write it to `voice_folder`; returns its manifest.
 
-    `work_folder` is for features and scratch files and may be kept for the next attempt. `stop` is asked
-    between steps; once it is true a checkpoint is saved and Terminated raised. Where several processes train
-    together this is for the leading one, and the others call `help_to_train`.
+    `work_folder` is for features and scratch files and may be kept for the next attempt; where it is not,
+    `keeper` keeps the features. `stop` is asked between steps; once it is true a checkpoint is saved and
+    Terminated raised. Where several processes train together this is for the leading one, and the others call
+    `help_to_train`.
 
     Raises InvalidDataset, InvalidConfiguration, ArtifactCorrupt (a checkpoint that is damaged or another
     training's), AcceleratorError, TrainingFailed, Terminated.
@@ -99,7 +102,7 @@ def train_voice(
     work = _Work(dataset_folder, work_folder, settings, base_models, device, checkpoints, stop, parallel)
     with accelerator_errors():
         # 1. Recordings, and the networks that will hear them; 2. their features.
-        dataset, extractor = work.prepare(progress)
+        dataset, extractor = work.prepare(progress, keeper)
         log.info("%s", dataset.report.summary)
         for line in dataset.report.complaints():
             log.warning("%s", line)
@@ -188,7 +191,9 @@ class _Work:
         object.__setattr__(self, "synthesizer", architecture(self.settings.architecture))
         _require_settings(self.synthesizer, self.settings)
 
-    def prepare(self, progress: ProgressReporter) -> tuple[PreparedDataset, Extractor]:
+    def prepare(
+        self, progress: ProgressReporter, keeper: FeatureKeeper | None = None
+    ) -> tuple[PreparedDataset, Extractor]:
         """The dataset and what it was made with."""
         progress.stage(Stage.PREPARING)
         settings = self.settings
@@ -208,10 +213,16 @@ class _Work:
         def recording_done(number: int) -> None:
             progress.share(Stage.EXTRACTING_FEATURES, number, len(recordings))
             if self.stop():
-                raise Terminated("stopped while extracting features; what is done is kept in the work folder")
+                raise Terminated("stopped while extracting features; what is done is kept")
 
         dataset = prepare_training_set(
-            recordings, speakers, extractor, self.folder, on_recording=recording_done, parallel=self.parallel
+            recordings,
+            speakers,
+            extractor,
+            self.folder,
+            on_recording=recording_done,
+            keeper=keeper,
+            parallel=self.parallel,
         )
         return dataset, extractor
 

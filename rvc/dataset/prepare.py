@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rvc.architectures import ROWS_PER_SECOND, Conventions, TrainingSet
 from rvc.audio import ANALYSIS_RATE_HERTZ
-from rvc.dataset.features import FORMAT, Extractor, Features, extracted
+from rvc.dataset.features import FORMAT, Extractor, FeatureKeeper, Features, extracted
 from rvc.dataset.hearing import hear
 from rvc.dataset.held_out import HELD_OUT_SECONDS, held_out
 from rvc.dataset.recordings import Recording, Refusal, dataset_digest, require_enough
@@ -78,12 +78,14 @@ def prepare_training_set(
     work_folder: Path,
     *,
     on_recording: Callable[[int], None],
+    keeper: FeatureKeeper | None = None,
     parallel: Parallel = SINGLE,
 ) -> PreparedDataset:
     """Extract (or find again) the features of all recordings and join them.
 
     `speakers` are their names, empty for one speaker without a name. `on_recording(n)` is called after each
-    recording and may raise to stop. With several processes the leading one extracts and writes, the others
+    recording and may raise to stop. `keeper` has what earlier attempts extracted, and gets what is new. With
+    several processes the leading one extracts and writes, the others
     wait for it and read. Raises InvalidDataset when less than ten seconds of speech are left or a speaker has
     none; recordings that cannot be used are in the report.
     """
@@ -91,7 +93,13 @@ def prepare_training_set(
     cache.mkdir(parents=True, exist_ok=True)
     if not parallel.leads:
         parallel.wait()
-    usable, refusals = _extract_all(recordings, speakers, extractor, cache, on_recording)
+    if keeper is not None:
+        keeper.bring(cache)
+    try:
+        usable, refusals = _extract_all(recordings, speakers, extractor, cache, on_recording, keeper)
+    finally:
+        if keeper is not None:
+            keeper.finish()
     require_enough(sum(one.report.kept_seconds for one in usable), len(recordings), refusals)
     _require_all_speakers(usable, speakers)
     spared = held_out([one.recording for one in usable], [one.report.kept_seconds for one in usable])
@@ -145,13 +153,14 @@ def _extract_all(
     extractor: Extractor,
     cache: Path,
     on_recording: Callable[[int], None],
+    keeper: FeatureKeeper | None,
 ) -> tuple[list[_Usable], list[Refusal]]:
     usable: list[_Usable] = []
     refusals: list[Refusal] = []
     for number, recording in enumerate(recordings, 1):
         speaker = speakers[recording.speaker] if speakers else ""
         try:
-            path, report = extracted(recording, extractor, cache, speaker)
+            path, report = extracted(recording, extractor, cache, speaker, keeper)
             part = Part(path, Features.read(path).clip_rows, recording.speaker)
             usable.append(_Usable(recording, report, part))
         except InvalidAudio as error:

@@ -1,3 +1,5 @@
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +12,10 @@ from rvc.architectures import Conventions
 from rvc.content import ContentEncoder, load_content_encoder
 from rvc.contract import ContentEncoder as ContentEncoderName
 from rvc.contract import PitchMethod
-from rvc.dataset.features import Extractor
+from rvc.dataset.features import Extractor, FeatureKeeper
 from rvc.dataset.prepare import PreparedDataset, prepare_training_set
 from rvc.dataset.recordings import Recording, find_recordings, find_speakers
-from rvc.errors import InvalidDataset
+from rvc.errors import InvalidDataset, Terminated
 from rvc.pitch import load_pitch
 from tests.fixtures.sounds import voice_like
 from tests.train.recordings import write_bad_recordings, write_recordings
@@ -34,6 +36,14 @@ class CountingEncoder:
         return self._encoder(audio)
 
 
+class OtherOutput(CountingEncoder):
+    """Another layer of the same weights, as ContentVec256 is of ContentVec768."""
+
+    def __init__(self, encoder: ContentEncoder) -> None:
+        super().__init__(encoder)
+        self.name = ContentEncoderName.CONTENT_VEC_256
+
+
 LIGHT = Conventions(standardizes_content=True, levels_speech=True, gates_f0=True)
 RVC2 = Conventions(standardizes_content=False, levels_speech=False, gates_f0=False)
 
@@ -44,6 +54,25 @@ def extractor(base_models: Path) -> Extractor:
     return Extractor(encoder, load_pitch(PitchMethod.AUTO, base_models, CPU), 32000, LIGHT)  # type: ignore[arg-type]
 
 
+class FolderKeeper:
+    """Keeps features in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.finished = False
+
+    def bring(self, folder: Path) -> None:
+        for path in self.folder.iterdir():
+            shutil.copy(path, folder)
+
+    def keep(self, path: Path) -> None:
+        shutil.copy(path, self.folder)
+
+    def finish(self) -> None:
+        self.finished = True
+
+
 def prepare(
     folder: Path,
     extractor: Extractor,
@@ -51,6 +80,8 @@ def prepare(
     conventions: Conventions = LIGHT,
     *,
     speakers: bool = False,
+    keeper: FeatureKeeper | None = None,
+    on_recording: Callable[[int], None] = lambda number: None,
 ) -> PreparedDataset:
     recordings, names = find_speakers(folder) if speakers else (find_recordings(folder), ())
     return prepare_training_set(
@@ -58,7 +89,8 @@ def prepare(
         names,
         replace(extractor, conventions=conventions),
         work,
-        on_recording=lambda number: None,
+        on_recording=on_recording,
+        keeper=keeper,
     )
 
 
@@ -121,12 +153,48 @@ def test_features_are_not_extracted_twice(tmp_path: Path, extractor: Extractor) 
     assert np.array_equal(again.training_set.audio, first.training_set.audio)
 
 
-def test_a_damaged_cache_is_made_anew(tmp_path: Path, extractor: Extractor) -> None:
+@pytest.mark.parametrize("conventions", [LIGHT, RVC2])
+def test_features_that_were_kept_are_not_extracted_on_another_machine(
+    tmp_path: Path, extractor: Extractor, conventions: Conventions
+) -> None:
     data = write_recordings(tmp_path / "data")
-    first = prepare(data, extractor, tmp_path)
-    cached = sorted((tmp_path / "features").iterdir())
-    cached[0].write_bytes(cached[0].read_bytes()[:1000])
-    assert np.array_equal(prepare(data, extractor, tmp_path).training_set.content, first.training_set.content)
+    keeper = FolderKeeper(tmp_path / "kept")
+    first = prepare(data, extractor, tmp_path / "here", conventions, keeper=keeper)
+    assert keeper.finished
+    kept, made = (sum(path.stat().st_size for path in folder.iterdir())
+                  for folder in (keeper.folder, tmp_path / "here" / "features"))  # fmt: skip
+    assert kept < made / 2, "the sound is not worth it"
+    calls = extractor.content.calls  # type: ignore[attr-defined]
+    silences = 0 if conventions.levels_speech else 1
+    there = prepare(data, extractor, tmp_path / "there", conventions, keeper=keeper)
+    assert extractor.content.calls == calls + silences  # type: ignore[attr-defined]
+    for name, array in vars(first.training_set).items():
+        assert np.array_equal(getattr(there.training_set, name), array), name
+    assert there.report == first.report
+
+
+def test_what_was_extracted_before_a_stop_is_kept(tmp_path: Path, extractor: Extractor) -> None:
+    def stop(number: int) -> None:
+        if number == 2:
+            raise Terminated("stopped")
+
+    keeper = FolderKeeper(tmp_path / "kept")
+    with pytest.raises(Terminated):
+        prepare(write_recordings(tmp_path / "data"), extractor, tmp_path, keeper=keeper, on_recording=stop)
+    assert keeper.finished
+    assert len(list(keeper.folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy"])
+def test_a_damaged_cache_is_made_anew(tmp_path: Path, extractor: Extractor, suffix: str) -> None:
+    data = write_recordings(tmp_path / "data")
+    first = prepare(data, extractor, tmp_path).training_set
+    expected = first.content, np.array(first.audio)
+    damaged = sorted((tmp_path / "features").glob(f"*{suffix}"))[0]
+    damaged.write_bytes(damaged.read_bytes()[:1000])
+    again = prepare(data, extractor, tmp_path).training_set
+    assert np.array_equal(again.content, expected[0])
+    assert np.array_equal(again.audio, expected[1])
 
 
 def test_bad_recordings_cost_only_themselves(tmp_path: Path, extractor: Extractor) -> None:
@@ -156,8 +224,9 @@ def test_keys_differ_with_all_that_features_depend_on(extractor: Extractor, tmp_
         replace(extractor, sample_rate_hertz=40000).key(recording),
         replace(extractor, conventions=replace(LIGHT, levels_speech=False)).key(recording),
         replace(extractor, conventions=replace(LIGHT, gates_f0=False)).key(recording),
+        replace(extractor, content=OtherOutput(extractor.content)).key(recording),
     }
-    assert len(keys) == 5
+    assert len(keys) == 6
     assert extractor.key(Recording("b.wav", tmp_path / "b.wav", "1" * 64)) in keys
 
 

@@ -22,6 +22,7 @@ from rvc.store import Store, open_store
 from rvc.train import help_to_train, train_voice
 from rvc.voice import VoiceManifest, find_published, publish_voice
 from rvc_trainer.checkpoints import StoreCheckpoints, sweep
+from rvc_trainer.features import StoreFeatures
 from rvc_trainer.inputs import fetch_base_models, fetch_dataset, fetch_import, naming
 from rvc_trainer.pauses import Pauses
 
@@ -61,13 +62,14 @@ def run_attempt(
     else:
         saving, _ = open_store(request.artifact_uri, request.store, sleep=pauses.sleep_to_save)
         with _checkpoints(request, saving, all_checkpoints, scratch / "checkpoints") as checkpoints:
-            manifest = _learn(request, voice, scratch, checkpoints, on_progress, pauses)
+            features = StoreFeatures(saving, f"{all_checkpoints}features/", scratch)
+            manifest = _learn(request, voice, scratch, checkpoints, features, on_progress, pauses)
 
     # 3. Publish: the files, each verified, then the manifest.
     digest, size = publish_voice(voice, store, prefix)
     event(log, "voice published", uri=request.artifact_uri, digest=digest, bytes=size)
 
-    # 4. Nobody goes on from the checkpoints of a published voice.
+    # 4. Nobody goes on from the checkpoints of a published voice, or needs the features it was learnt from.
     sweep(store, all_checkpoints)
     on_progress(Progress(stage=Stage.DONE, progress_percentage=100))
     return result_of(request, manifest, digest, size)
@@ -78,6 +80,7 @@ def _learn(
     voice: Path,
     scratch: Path,
     checkpoints: StoreCheckpoints,
+    features: StoreFeatures,
     on_progress: Callable[[Progress], None],
     pauses: Pauses,
 ) -> VoiceManifest:
@@ -104,6 +107,7 @@ def _learn(
             checkpoints=checkpoints,
             stop=pauses.stopped,
             consent=request.consent,
+            keeper=features,
             parallel=parallel,
         )
 
