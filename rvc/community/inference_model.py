@@ -20,12 +20,10 @@ import torch
 
 from rvc.community.weights import as_half, plain_weights, read_pth
 from rvc.errors import ArtifactCorrupt, InvalidConfiguration
-from rvc.rvc2.geometry import OFFICIAL_RATES_HERTZ, Geometry
+from rvc.rvc2.geometry import OFFICIAL_RATES_HERTZ, SPEAKER_TABLE, Geometry
 from rvc.rvc2.state import check_state, shapes_of, state_shapes
 
 OFFICIAL_KEYS = ("weight", "config", "info", "sr", "f0", "version")
-SPEAKER_TABLE = "emb_g.weight"
-"""[speakers, channels]: its rows say how many speakers there are, whatever `config` says."""
 MOST_BYTES = 1 << 30
 """Ten times the largest voice in single precision."""
 _VOCODER = "HiFi-GAN"

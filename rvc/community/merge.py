@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import msgspec
 
-from rvc.community.inference_model import SPEAKER_TABLE, InferenceModel
+from rvc.community.inference_model import InferenceModel
 from rvc.community.voice import described, model_of
 from rvc.community.weights import as_half
 from rvc.errors import InvalidConfiguration
-from rvc.rvc2.geometry import Geometry
+from rvc.rvc2.geometry import SPEAKER_TABLE, Geometry
 from rvc.rvc2.state import state_shapes
 from rvc.voice import EncoderReference, Voice, VoiceManifest
 

@@ -40,7 +40,8 @@ class RVC2:
     ) -> TrainingRun:
         """A run at its first step, of the official sizes; from the base models where the folder has them,
         else from scratch, with a warning."""
-        run = RVC2Training(dataset, settings, Sizes.official(dataset), device, parallel)
+        sizes = Sizes.official(dataset).with_speakers_of(base_models)
+        run = RVC2Training(dataset, settings, sizes, device, parallel)
         run.start_from(base_models)
         return run
 

@@ -21,6 +21,8 @@ _CONTENT_DIMENSIONS: Mapping[str, int] = {"v1": 256, "v2": 768}
 _RESBLOCK = "1"
 """The only kind of residual block that any community voice uses."""
 CONFIG_ITEMS = 18
+SPEAKER_TABLE = "emb_g.weight"
+"""[speakers, channels]: its rows say how many speakers there are, whatever `config` says."""
 
 
 @dataclass(frozen=True)

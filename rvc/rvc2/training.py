@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from rvc.parallel import Parallel
 from rvc.rvc2.batches import Batch, Batches, Draw, Timeline, pieces_of
 from rvc.rvc2.descent import Descent, computing_type, learning_rate
 from rvc.rvc2.discriminators import OFFICIAL_WIDTH, Discriminators
-from rvc.rvc2.geometry import Geometry
+from rvc.rvc2.geometry import SPEAKER_TABLE, Geometry
 from rvc.rvc2.losses import (
     MEL_WEIGHT,
     adversarial_loss,
@@ -69,6 +69,16 @@ class Sizes:
         geometry = Geometry.official("v1" if dimension == 256 else "v2", dataset.sample_rate_hertz, f0=True)
         return Sizes(geometry, geometry.training.segment_samples // geometry.hop)
 
+    def with_speakers_of(self, base_models: Path | None) -> Sizes:
+        """The same with as many speakers as the generator has that training starts from: base models made by
+        other programs have fewer than the official ones."""
+        geometry = self.geometry
+        name = _base_model(geometry, PretrainedPart.GENERATOR)
+        if not has_base_model(name, base_models):
+            return self
+        table = open_base_model(name, base_models).tensors.get(SPEAKER_TABLE)
+        return self if table is None else replace(self, geometry=geometry.with_speakers(len(table)))
+
 
 class RVC2Training:
     """A `TrainingRun` of `RVC2`."""
@@ -84,8 +94,8 @@ class RVC2Training:
         geometry = sizes.geometry
         if dataset.speakers > geometry.speakers:
             raise InvalidConfiguration(
-                f"the dataset has {dataset.speakers} speakers, and an RVC2 voice has room for "
-                f"{geometry.speakers}; train several voices"
+                f"the dataset has {dataset.speakers} speakers, and the network that training starts from has "
+                f"room for {geometry.speakers}; train several voices"
             )
         self._sizes, self._device, self._parallel = sizes, device, parallel
         self._batch_parts = settings.batch_parts
@@ -131,7 +141,7 @@ class RVC2Training:
             PretrainedPart.DISCRIMINATOR: self._discriminators,
         }
         for part, network in parts.items():
-            name = pretrained_name(geometry.version, geometry.sample_rate_hertz, geometry.f0, part)
+            name = _base_model(geometry, part)
             if has_base_model(name, base_models):
                 load_state(network, open_base_model(name, base_models).tensors, f"the base model {name}")
             else:
@@ -249,3 +259,7 @@ class RVC2Training:
     def _autocast(self) -> torch.autocast:
         lower = self._computes_in != torch.float32
         return torch.autocast(self._device.type, self._computes_in if lower else None, enabled=lower)
+
+
+def _base_model(geometry: Geometry, part: PretrainedPart) -> str:
+    return pretrained_name(geometry.version, geometry.sample_rate_hertz, geometry.f0, part)

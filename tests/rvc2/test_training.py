@@ -18,7 +18,7 @@ from rvc.parallel import SINGLE, Parallel
 from rvc.rvc2 import RVC2
 from rvc.rvc2.descent import learning_rate
 from rvc.rvc2.state import shapes_of, state_shapes
-from rvc.rvc2.training import Sizes
+from rvc.rvc2.training import RVC2Training, Sizes
 from tests.fixtures.activations import most_kept
 from tests.light.timeline import tiny_training_set
 from tests.rvc2.small import losses_of, small_geometry, small_training, small_training_set
@@ -108,7 +108,7 @@ def test_clips_shorter_than_an_excerpt_train() -> None:
 
 
 def test_more_speakers_than_there_is_room_for_are_refused() -> None:
-    with pytest.raises(InvalidConfiguration, match="4 speakers"):
+    with pytest.raises(InvalidConfiguration, match=r"4 speakers.* room for 3"):
         small_training(replace(small_training_set(), speakers=4))
 
 
@@ -138,8 +138,9 @@ def test_an_export_is_a_community_voice() -> None:
     assert save(tensors)
 
 
-def base_models_of(folder: Path, *parts: PretrainedPart) -> Path:
+def base_models_of(folder: Path, *parts: PretrainedPart, speakers: int = 3) -> Path:
     trained = small_training(seed=7).state_dict()
+    trained["generator"]["emb_g.weight"] = trained["generator"]["emb_g.weight"][:speakers]
     with filling(folder):
         for part in parts:
             key = "generator" if part is PretrainedPart.GENERATOR else "discriminators"
@@ -156,6 +157,18 @@ def test_base_models_are_where_it_starts(tmp_path: Path, caplog: pytest.LogCaptu
         ours = run.state_dict()[key]
         assert all(torch.equal(ours[name], tensor) for name, tensor in expected[key].items())
     assert not caplog.records
+
+
+def test_a_base_model_with_few_speakers_is_a_start_too(tmp_path: Path) -> None:
+    base_models = base_models_of(tmp_path, *PretrainedPart, speakers=1)
+    sizes = Sizes(small_geometry(), segment_frames=12, discriminator_width=64)
+    assert sizes.with_speakers_of(tmp_path / "empty") == sizes
+    fitting = sizes.with_speakers_of(base_models)
+    assert fitting == replace(sizes, geometry=small_geometry().with_speakers(1))
+    run = RVC2Training(small_training_set(), TrainingSettings(batch_size=2), fitting, CPU, SINGLE)
+    run.start_from(base_models)
+    assert run.export()["emb_g.weight"].shape == (1, 8)
+    assert run.hyperparameters["speakers"] == 1
 
 
 def test_without_base_models_it_starts_untrained_and_says_so(
