@@ -6,7 +6,7 @@ matches a stored one exactly, or falls into an empty cell, gives numbers: the ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,15 +27,22 @@ _ROWS_PER_CELL = 39
 """faiss wants at least so many training rows for each cell."""
 _QUERY_ROWS = 1024
 _SMALLEST_SQUARED_DISTANCE = 1e-12
+_BY_ID = 0
+"""SUBSET_TYPE_ID_RANGE of faiss, which its types do not name."""
+
+
+def few_enough(speakers: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
+    """What goes into an index of features [rows, dimension] of each speaker: those, or, where all together
+    are too many, centres of clusters, so many of each speaker as is the speaker's share."""
+    total = sum(map(len, speakers))
+    if total <= MOST_ROWS:
+        return list(speakers)
+    return [_centres(rows, max(1, CENTRES * len(rows) // total), seed) for rows in speakers]
 
 
 def build_index(features: np.ndarray, seed: int) -> bytes:
     """A faiss index file over features [rows, dimension]; the same rows and seed give the same index."""
-    rows = np.ascontiguousarray(features, dtype=np.float32)
-    if len(rows) > MOST_ROWS:
-        clustering = faiss.Kmeans(rows.shape[1], CENTRES, niter=20, seed=seed)
-        clustering.train(rows)
-        rows = np.asarray(clustering.centroids)
+    (rows,) = few_enough([np.ascontiguousarray(features, dtype=np.float32)], seed)
     cells = max(1, min(int(16 * np.sqrt(len(rows))), len(rows) // _ROWS_PER_CELL))
     index = faiss.IndexIVFFlat(faiss.IndexFlatL2(rows.shape[1]), rows.shape[1], cells)
     index.nprobe = PROBES
@@ -44,6 +51,12 @@ def build_index(features: np.ndarray, seed: int) -> bytes:
     index.train(rows)
     index.add(rows)
     return bytes(faiss.serialize_index(index))
+
+
+def _centres(rows: np.ndarray, count: int, seed: int) -> np.ndarray:
+    clustering = faiss.Kmeans(rows.shape[1], count, niter=20, seed=seed)
+    clustering.train(np.ascontiguousarray(rows, dtype=np.float32))
+    return np.asarray(clustering.centroids)
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,7 @@ class RetrievalIndex:
 
     def __init__(self, index: faiss.Index) -> None:
         self._index = index
+        self._parts: dict[range, RetrievalIndex] = {}
 
     @classmethod
     def load(cls, path: Path) -> RetrievalIndex:
@@ -92,6 +106,20 @@ class RetrievalIndex:
     def rows(self) -> int:
         """Number of the rows."""
         return int(self._index.ntotal)
+
+    def part(self, rows: range | None) -> RetrievalIndex:
+        """Of an index with cells only some rows, counted as they were added, in the same cells; all for
+        None."""
+        if rows is None:
+            return self
+        if rows not in self._parts:
+            whole = self._index
+            assert isinstance(whole, faiss.IndexIVFFlat)
+            part = faiss.IndexIVFFlat(whole.quantizer, whole.d, whole.nlist)
+            part.nprobe = whole.nprobe
+            whole.copy_subset_to(part, _BY_ID, rows.start, rows.stop)
+            self._parts[rows] = RetrievalIndex(part)
+        return self._parts[rows]
 
     def mix(self, features: np.ndarray, rate: float, neighbours: int = NEIGHBOURS) -> np.ndarray:
         """`rate` of the neighbours' mean and `1 - rate` of the features, float32 [frames, dimension].

@@ -9,7 +9,7 @@ is a function of position, so that nothing but those differences is faded.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -30,6 +30,9 @@ _LEVEL_MOMENTS = "level"
 MEDIAN_F0 = "medianF0Hertz"
 """Among the statistics of a voice's manifest; tells how far to transpose a source. With a speaker's number
 after a dot that speaker's, where there are several."""
+INDEX_ROWS = "indexRows"
+"""Likewise, with a dot and a speaker's number: how many rows of the index are that speaker's. They follow one
+another."""
 
 _PRIOR_CONTENT_ROWS = 100.0
 _PRIOR_LEVEL_FRAMES = 100.0
@@ -44,6 +47,15 @@ def median_f0_of(statistics: Mapping[str, float], speaker_id: int) -> float | No
     """How high a speaker of a voice speaks, in Hz: all of them together where it is not told of each, None
     where nothing is told."""
     return statistics.get(f"{MEDIAN_F0}.{speaker_id}") or statistics.get(MEDIAN_F0) or None
+
+
+def index_rows_of(statistics: Mapping[str, float]) -> dict[int, range]:
+    """Rows of the index by speaker; empty where it is not told whose they are."""
+    rows: dict[int, range] = {}
+    first = 0
+    while (count := statistics.get(f"{INDEX_ROWS}.{len(rows)}")) is not None:
+        rows[len(rows)] = range(first, first := first + int(count))
+    return rows
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,9 @@ class VoiceTiles:
     """None where content is used as the encoder gives it."""
     level_moments: Moments | None
     """None where the architecture does not look at loudness."""
+    index_rows: Mapping[int, range] = field(default_factory=dict)
+    """Those of the index by speaker, who is pulled towards no other one; all of them for a speaker that is
+    missing here."""
 
     @classmethod
     def load(cls, voice: Voice, architecture: Architecture, device: torch.device) -> VoiceTiles:
@@ -86,6 +101,7 @@ class VoiceTiles:
             index=voice.index(),
             content_moments=_moments(tensors, _CONTENT_MOMENTS) if standardizes else None,
             level_moments=_moments(tensors, _LEVEL_MOMENTS) if levels else None,
+            index_rows=index_rows_of(voice.manifest.statistics),
         )
 
     @property
@@ -170,7 +186,8 @@ class VoiceTiles:
         spoken = self.synthesizer.expand_content(rows)[inside]
         if self.index is None or not settings.index_rate:
             return spoken
-        retrieved = self.synthesizer.expand_content(self.index.mix(rows, settings.index_rate))[inside]
+        index = self.index.part(self.index_rows.get(settings.speaker_id))
+        retrieved = self.synthesizer.expand_content(index.mix(rows, settings.index_rate))[inside]
         if settings.protect >= _NO_PROTECTION:
             return retrieved
         weight = np.where(source.voiced[first:last], 1.0, settings.protect).astype(np.float32)[:, None]

@@ -19,11 +19,12 @@ import importlib.metadata
 import logging
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import torch
 from safetensors.torch import save
 
@@ -40,8 +41,8 @@ from rvc.device import accelerator_errors
 from rvc.errors import InvalidConfiguration, Terminated
 from rvc.parallel import SINGLE, Parallel
 from rvc.pitch import load_pitch
-from rvc.retrieval import build_index
-from rvc.tiles import MEDIAN_F0, synthesizer_tensors, voice_tensors
+from rvc.retrieval import build_index, few_enough
+from rvc.tiles import INDEX_ROWS, MEDIAN_F0, synthesizer_tensors, voice_tensors
 from rvc.training.checkpoints import CheckpointStore
 from rvc.training.course import Course
 from rvc.training.epochs import Epochs, Interruption, Judgement
@@ -123,12 +124,13 @@ def train_voice(
 
         # 4. Index.
         progress.stage(Stage.INDEXING)
-        (voice_folder / INDEX_NAME).write_bytes(build_index(dataset.index_content, settings.seed))
+        indexed = few_enough(dataset.index_content, settings.seed)
+        (voice_folder / INDEX_NAME).write_bytes(build_index(np.concatenate(indexed), settings.seed))
 
         # 5. The voice's folder.
         dataset.report.write(voice_folder / REPORT_NAME)
         manifest = msgspec.structs.replace(
-            _describe(dataset, extractor, settings, course),
+            _describe(dataset, [len(rows) for rows in indexed], extractor, settings, course),
             name=name,
             revision=revision,
             consent=consent or Consent(),
@@ -244,11 +246,19 @@ class _Work:
 
 
 def _describe(
-    dataset: PreparedDataset, extractor: Extractor, settings: TrainingSettings, course: Course
+    dataset: PreparedDataset,
+    index_rows: Sequence[int],
+    extractor: Extractor,
+    settings: TrainingSettings,
+    course: Course,
 ) -> VoiceManifest:
-    """The manifest, but for whose voice it is."""
+    """The manifest, but for whose voice it is; `index_rows` are counted by speaker."""
     learnt_from, report = dataset.training_set, dataset.report
-    medians = {f"{MEDIAN_F0}.{speaker}": hertz for speaker, hertz in enumerate(dataset.speaker_medians_hertz)}
+    statistics = {MEDIAN_F0: learnt_from.median_f0_hertz}
+    if len(index_rows) > 1:
+        for speaker, hertz in enumerate(dataset.speaker_medians_hertz):
+            statistics[f"{MEDIAN_F0}.{speaker}"] = hertz
+            statistics[f"{INDEX_ROWS}.{speaker}"] = float(index_rows[speaker])
     return VoiceManifest(
         name="",
         revision="",
@@ -272,7 +282,7 @@ def _describe(
         ),
         software={"rvc-operator": __version__}
         | {name: importlib.metadata.version(name) for name in _PACKAGES},
-        statistics={MEDIAN_F0: learnt_from.median_f0_hertz} | (medians if len(medians) > 1 else {}),
+        statistics=statistics,
     )
 
 

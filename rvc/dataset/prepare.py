@@ -58,10 +58,12 @@ class PreparedDataset:
         return self.speech_rows / ROWS_PER_SECOND
 
     @property
-    def index_content(self) -> NDArray[np.float32]:
-        """Content rows for retrieval."""
-        content: NDArray[np.float32] = self.training_set.content[: self.speech_rows].astype(np.float32)
-        return content
+    def index_content(self) -> list[NDArray[np.float32]]:
+        """Content rows of each speaker for retrieval."""
+        rows = np.diff(self.training_set.clip_rows)
+        owners = np.repeat(self.training_set.clip_speakers, rows)[: self.speech_rows]
+        spoken = self.training_set.content[: self.speech_rows]
+        return [spoken[owners == speaker].astype(np.float32) for speaker in range(self.training_set.speakers)]
 
 
 @dataclass(frozen=True)

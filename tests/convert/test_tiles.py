@@ -15,7 +15,15 @@ from rvc.errors import ArtifactCorrupt
 from rvc.pitch import load_pitch
 from rvc.signal import Moments
 from rvc.source import Hearing, Source, Transposition, analyse
-from rvc.tiles import TileSettings, VoiceTiles, synthesizer_tensors, voice_tensors
+from rvc.tiles import (
+    INDEX_ROWS,
+    MEDIAN_F0,
+    TileSettings,
+    VoiceTiles,
+    index_rows_of,
+    synthesizer_tensors,
+    voice_tensors,
+)
 from rvc.voice import Voice
 from tests.fixtures.sounds import voice_like
 
@@ -93,6 +101,29 @@ def test_retrieval_and_protection_change_what_they_should(tiles: VoiceTiles, sou
     np.testing.assert_allclose(
         protected[~voiced], 0.33 * unprotected[~voiced] + 0.67 * own[~voiced], rtol=0, atol=1e-5
     )
+
+
+def test_a_speaker_is_pulled_towards_no_other_one(tiles: VoiceTiles, source: Source) -> None:
+    assert tiles.index is not None
+    rows = {0: range(200), 1: range(200, 500)}
+    several = dataclasses.replace(tiles, index_rows=rows)
+    for speaker in range(3):
+        settings = TileSettings(index_rate=1.0, protect=0.5, speaker_id=speaker)
+        content = several.window_content(source, 0, 900, None, settings)
+        of_speaker = tiles.index.part(rows.get(speaker))
+        expected = of_speaker.mix(source.content[:450].astype(np.float32), 1.0)
+        np.testing.assert_array_equal(content, tiles.synthesizer.expand_content(expected)[:900])
+    alone, of_all = (
+        one.window_content(source, 0, 900, None, TileSettings(index_rate=1.0, protect=0.5, speaker_id=1))
+        for one in (several, tiles)
+    )
+    assert np.abs(alone - of_all).max() > 0.01
+
+
+def test_rows_of_the_index_are_told_by_speaker() -> None:
+    told = {MEDIAN_F0: 100.0, f"{INDEX_ROWS}.1": 5.0, f"{INDEX_ROWS}.0": 7.0, f"{INDEX_ROWS}.3": 1.0}
+    assert index_rows_of(told) == {0: range(7), 1: range(7, 12)}
+    assert index_rows_of({MEDIAN_F0: 100.0}) == {}
 
 
 def test_tensors_of_a_voice_come_apart_again() -> None:

@@ -86,6 +86,28 @@ def test_the_same_rows_and_seed_give_the_same_file():
     assert build_index(features, seed=5) == build_index(features, seed=5)
 
 
+def test_a_part_of_an_index_knows_only_its_rows():
+    features, query = rows(300), rows(5, seed=9)
+    index = index_over(features)
+    assert index.part(None) is index
+    part = index.part(range(100, 180))
+    assert part is index.part(range(100, 180))
+    found = part.search(query)
+    assert ((found.ids >= 100) & (found.ids < 180) | (found.ids < 0)).all()
+    np.testing.assert_allclose(part.mix(features[100:180], 1.0), features[100:180], atol=1e-6)
+    assert not (index.search(query).ids == found.ids).all()
+
+
+def test_of_several_speakers_each_gives_its_share_of_centres(monkeypatch):
+    monkeypatch.setattr(retrieval, "MOST_ROWS", 400)
+    monkeypatch.setattr(retrieval, "CENTRES", 50)
+    few, many = rows(2) + 10, rows(500)
+    assert retrieval.few_enough([few, many[:398]], seed=0)[0] is few
+    ours, others = retrieval.few_enough([few, many], seed=0)
+    assert (len(ours), len(others)) == (1, 49)
+    assert (ours > others.max(0)).all()
+
+
 def test_very_many_rows_are_replaced_by_centres(monkeypatch):
     monkeypatch.setattr(retrieval, "MOST_ROWS", 400)
     monkeypatch.setattr(retrieval, "CENTRES", 50)

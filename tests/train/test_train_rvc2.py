@@ -14,6 +14,7 @@ from rvc.community.voice import read_model
 from rvc.contract import Architecture, ContentEncoder, PitchMethod, Precision, Progress, TrainingSettings
 from rvc.errors import ArtifactCorrupt, Terminated
 from rvc.rvc2.training import Sizes
+from rvc.tiles import index_rows_of
 from rvc.train import train_voice
 from rvc.training.checkpoints import FolderCheckpoints
 from rvc.voice import VoiceManifest, open_voice
@@ -102,6 +103,11 @@ def test_a_voice_of_two_speakers_and_the_files_of_the_community(
     assert manifest.dataset.clips == 4
     assert manifest.statistics["medianF0Hertz.0"] == pytest.approx(126, rel=0.1)
     assert manifest.statistics["medianF0Hertz.1"] == pytest.approx(231, rel=0.1)
+    told = index_rows_of(manifest.statistics)
+    assert [len(told[speaker]) for speaker in range(2)] == pytest.approx([350, 350], abs=5)
+    index = open_voice(tmp_path / "voice").index()
+    assert index is not None
+    assert told[1].stop == index.rows
     assert {"ann.pth", "dataset.json", "losses.png", "spectrogram.png"} <= set(manifest.files)
     assert any(name.startswith("added_IVF") for name in manifest.files)
     assert manifest.metrics["durationRatio"] == 1
