@@ -197,6 +197,16 @@ def test_a_damaged_cache_is_made_anew(tmp_path: Path, extractor: Extractor, suff
     assert np.array_equal(again.audio, expected[1])
 
 
+def test_features_of_another_release_are_made_anew(tmp_path: Path, extractor: Extractor) -> None:
+    data = write_recordings(tmp_path / "data")
+    first = prepare(data, extractor, tmp_path).report
+    path = next((tmp_path / "features").glob("*.npz"))
+    with np.load(path) as found:
+        arrays = dict(found)
+    np.savez(path, **arrays | {"report": np.frombuffer(b'{"name": "a.wav"}', np.uint8)})
+    assert prepare(data, extractor, tmp_path).report == first
+
+
 def test_bad_recordings_cost_only_themselves(tmp_path: Path, extractor: Extractor) -> None:
     data = write_bad_recordings(write_recordings(tmp_path / "data"))
     soundfile.write(data / "click.wav", voice_like(0.3, 180.0), 16000)
