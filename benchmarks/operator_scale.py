@@ -273,10 +273,11 @@ async def _pods(upstream: Upstream, voices: int) -> list[Body]:
 
 
 async def _writes(upstream: Upstream) -> float:
-    """Requests of the operator that changed something, as the API server counts them.
+    """Requests of the operator that the API server took, by its own count.
 
-    Users create voices and Conversions, the Job controller writes into Jobs: what is left are statuses and
-    other patches of voices and Conversions, new Jobs, and events of the new events API.
+    Users create voices and Conversions, controllers write into Jobs and Deployments by PUT: what is left are
+    patches of voices and Conversions and their statuses, new Jobs, applied Deployments and Services, and
+    events of the new events API.
     """
     async with upstream.open("GET", "/metrics") as answer:
         text = (await answer.read()).decode()
@@ -286,8 +287,9 @@ async def _writes(upstream: Upstream) -> float:
         what, verb = (said["group"], said["resource"]), said["verb"]
         ours = what == ("events.k8s.io", "events") and verb == "POST"
         ours |= what == ("batch", "jobs") and verb == "POST"
+        ours |= what in (("apps", "deployments"), ("", "services")) and verb in ("PATCH", "APPLY")
         ours |= what[0] == "voice.rvc.dev" and verb in ("PATCH", "PUT", "APPLY")
-        total += float(value) if ours else 0.0
+        total += float(value) if ours and said["code"].startswith("2") else 0.0
     return total
 
 

@@ -38,6 +38,7 @@ from .metrics.meters import Meters
 from .runtime.cache import Kind
 from .runtime.keys import wait_for_signer
 from .runtime.kube import Kube, client_configuration
+from .runtime.no_memory import NoMemory
 from .runtime.operator import CHILD_SELECTOR, Operator, utc_now
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ async def startup(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) ->
     settings.scanning.disabled = True
     settings.posting.enabled = False
     settings.persistence.finalizer = f"{API_GROUP}/finalizer"
+    settings.persistence.diffbase_storage = NoMemory()
     settings.networking.error_backoffs = Backoffs()
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10
