@@ -1,8 +1,12 @@
 """When the operator must be taken for dead, and when it only looks so."""
 
+from itertools import islice
+
 import pytest
 
+from rvc_operator.main import Backoffs
 from rvc_operator.runtime.liveness import DOUBTFUL_LISTINGS, Liveness, Watch
+from rvc_operator.runtime.operator import FIRST_LISTING_RETRY_SECONDS, NEXT_LISTING_SECONDS
 
 JOBS, PODS = Watch("jobs", ""), Watch("pods", "")
 PATIENCE = 900.0
@@ -82,3 +86,11 @@ def test_the_age_of_the_newest_listing_is_known(liveness: Liveness) -> None:
     liveness.listed([], 10.0)
     liveness.failed(unreachable=True, now=12.0)
     assert liveness.seconds_since_listing(15.0) == 5.0
+
+
+def test_an_outage_is_over_for_the_operator_within_half_a_minute() -> None:
+    """What docs/operations.md promises: neither watches nor listings pause for longer."""
+    pauses = list(islice(Backoffs(), 1000))
+    assert max(pauses) <= 30
+    assert min(pauses) > 0
+    assert FIRST_LISTING_RETRY_SECONDS <= NEXT_LISTING_SECONDS <= 30

@@ -124,6 +124,18 @@ async def test_events_do_not_cut_the_back_off_of_a_key_that_was_being_worked_on(
     assert await nothing_due(queue)
 
 
+async def test_a_listing_after_an_outage_brings_up_a_key_that_has_backed_off(
+    queue: WorkQueue[str], clock: Clock
+) -> None:
+    for _ in range(9):
+        queue.add("a")
+        await queue.get()
+        assert queue.failed("a") <= BACKOFF_LIMIT_SECONDS
+    assert await nothing_due(queue)
+    queue.add("a")
+    assert await queue.get() == "a"
+
+
 async def test_done_may_ask_for_another_look(queue: WorkQueue[str], clock: Clock) -> None:
     queue.add("a")
     await queue.get()
