@@ -6,6 +6,7 @@ any moment of their work. So the same rules may find another world next time; wh
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from rvc.contract import TrainingResult, encode
-from rvc_operator.api.names import COMPONENT_LABEL
+from rvc_operator.api.names import COMPONENT_LABEL, VOICE_LABEL, Component
 from rvc_operator.api.reasons import ConditionType
 from rvc_operator.runtime.cache import Key, Kind
 from rvc_operator.runtime.kube import Conflict, NotFound
@@ -35,6 +36,8 @@ T = TypeVar("T")
 Body = dict[str, Any]
 NAMES = st.sampled_from(["alice", "bob"])
 BACKOFF_LIMIT = 2
+IDLE = timedelta(minutes=11)
+"""Longer than a server is kept for the next Conversion."""
 MOST_FAILURES = BACKOFF_LIMIT + 2
 """One more than the limit ends it; memory that runs out is tried once more in any case."""
 ACTS: tuple[Act, ...] = (
@@ -259,7 +262,10 @@ class Lives(RuleBasedStateMachine):
             with suppress(NotFound):
                 await place.edit(Kind.CONVERSION, name, {"suspend": False})
         await place.until("every voice is served as it is wanted, every conversion is done", self._right)
+        await place.until("no trainer of a finished voice runs", self._no_trainer_runs)
         await self._quiet()
+        self.clock.ahead += IDLE
+        await place.until("voices at rest have the servers that are kept", self._servers_that_are_kept)
         for name in await place.names(Kind.VOICE):
             await place.edit(Kind.VOICE, name, {"suspend": True})
         await place.until("no pod of a suspended voice runs", self._no_pod_runs)
@@ -317,9 +323,26 @@ class Lives(RuleBasedStateMachine):
         vain = [str(asked) for asked in place.proxy.writes[written:] if "marker" not in asked.path]
         assert [each for each in vain if not each.endswith("/events")] == []
 
+    async def _running(self) -> Counter[tuple[str, str]]:
+        """Pods that hold what they asked for, by voice and component."""
+        return Counter(
+            (body["metadata"]["labels"][VOICE_LABEL], body["metadata"]["labels"][COMPONENT_LABEL])
+            for body in await self.place.all(Kind.POD)
+            if body["status"].get("phase") in ("Pending", "Running")
+        )
+
     async def _no_pod_runs(self) -> bool:
-        pods = await self.place.all(Kind.POD)
-        return not any(body["status"].get("phase") in ("Pending", "Running") for body in pods)
+        return not await self._running()
+
+    async def _no_trainer_runs(self) -> bool:
+        return Component.TRAINER not in {component for _, component in await self._running()}
+
+    async def _servers_that_are_kept(self) -> bool:
+        kept = {
+            (body["metadata"]["name"], Component.SERVER): body["spec"]["serving"]["minReplicas"]
+            for body in await self.place.all(Kind.VOICE)
+        }
+        return await self._running() == Counter(kept)
 
     async def _nothing_is_left(self) -> bool:
         if await self.place.names(Kind.VOICE) or await self.place.names(Kind.CONVERSION):
